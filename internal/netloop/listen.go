@@ -1,0 +1,53 @@
+package netloop
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// Listen opens a listening socket for "host:port", "[ipv6]:port" or
+// "unix:/path". The file keeps the descriptor; it is non-blocking and shared
+// by loops through AddListener. A stale unix socket file is replaced.
+func Listen(addr string) (*os.File, net.Addr, error) {
+	network, name := "tcp", addr
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		network, name = "unix", path
+		if err := removeStaleSocket(path); err != nil {
+			return nil, nil, err
+		}
+	}
+	ln, err := (&net.ListenConfig{}).Listen(context.Background(), network, name)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot listen on %q: %w", addr, err)
+	}
+	defer ln.Close()
+	if u, ok := ln.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false)
+	}
+	f, err := ln.(interface{ File() (*os.File, error) }).File()
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot listen on %q: %w", addr, err)
+	}
+	if err := syscall.SetNonblock(int(f.Fd()), true); err != nil {
+		f.Close()
+		return nil, nil, fmt.Errorf("cannot listen on %q: %w", addr, err)
+	}
+	return f, ln.Addr(), nil
+}
+
+// removeStaleSocket removes a unix socket file that nobody answers on.
+func removeStaleSocket(path string) error {
+	st, err := os.Stat(path)
+	if err != nil || st.Mode()&os.ModeSocket == 0 {
+		return nil
+	}
+	if c, err := net.Dial("unix", path); err == nil {
+		c.Close()
+		return fmt.Errorf("cannot listen on %q: %w", "unix:"+path, syscall.EADDRINUSE)
+	}
+	return os.Remove(path)
+}

@@ -1,0 +1,475 @@
+package netloop
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// Events are epoll's event bits.
+type Events uint32
+
+// The events a source can be told of.
+const (
+	Readable Events = syscall.EPOLLIN
+	Writable Events = syscall.EPOLLOUT
+	PeerFin  Events = syscall.EPOLLRDHUP // the peer has sent FIN
+	HangUp   Events = syscall.EPOLLHUP
+	Failed   Events = syscall.EPOLLERR
+	Urgent   Events = syscall.EPOLLPRI
+
+	edgeTriggered = 1 << 31
+	exclusive     = 1 << 28
+)
+
+// Ended reports events after which reads will reach an end or an error, so
+// that a short read does not mean that the socket is drained.
+func (e Events) Ended() bool { return e&(PeerFin|HangUp|Failed|Urgent) != 0 }
+
+// Handler is what a source belongs to. All methods run on the loop.
+type Handler interface {
+	// Ready tells what happened. Events 0 means: the source was on the ready
+	// list (see Loop.Again).
+	Ready(ev Events)
+	// Expired tells that the deadline has passed; it is disarmed by then.
+	Expired(now int64)
+	// Closed tells that the descriptor is closed and the loop holds no
+	// reference any more; the source may be used again.
+	Closed()
+}
+
+// Source is one descriptor registered with a loop. It is embedded in the
+// connection it belongs to and never moves.
+type Source struct {
+	h                    Handler
+	readyNext, readyPrev *Source
+	timerNext, timerPrev *Source
+	timerTick, deadline  int64
+	fd                   int32
+	gen                  uint32
+	onReady              bool
+	first                bool
+	dead                 bool
+}
+
+// FD is the descriptor, -1 after Close.
+func (s *Source) FD() int32 { return s.fd }
+
+// Live reports whether the source is registered and not closed.
+func (s *Source) Live() bool { return s.h != nil && !s.dead }
+
+// First marks sources whose events are handled before all others of a batch
+// (idle upstream connections: a dead one must be known before any pick).
+func (s *Source) First(on bool) { s.first = on }
+
+// Deadline is when Expired will be called, 0 for never.
+func (s *Source) Deadline() int64 { return s.deadline }
+
+// Options of a Loop. The zero value works.
+type Options struct {
+	// CloseBudget is how many descriptors are closed a batch at most, so that
+	// thousands of ending connections do not hold up the others. Default 64.
+	CloseBudget int
+	// Recovered is told of a panic in a handler. src is the source whose
+	// event it was, nil for a posted function. The loop goes on.
+	Recovered func(src *Source, value any, stack []byte)
+	// BatchEnd, if set, runs after each batch of events and posted functions.
+	BatchEnd func()
+}
+
+// Loop is one event loop. New makes it, Run runs it.
+//
+//	wait -> sources marked First -> other sources -> ready list -> mailbox
+//	  ^                                                              |
+//	  +--- close(2), Closed() <- deadlines that passed <-------------+
+type Loop struct {
+	opt   Options
+	ep    int
+	wake  int32
+	start time.Time
+	now   int64
+
+	table  []*Source // by descriptor
+	events [512]syscall.EpollEvent
+	wheel  wheel
+
+	ready   Source // list head
+	readyN  int
+	dying   []*Source
+	dyingAt int
+	current *Source
+
+	mu      sync.Mutex
+	mail    []func()
+	mailAlt []func()
+	awake   atomic.Bool // a wake-up is on its way
+	stopped bool
+}
+
+// New returns a loop that is not running yet. Sources may be added and
+// functions posted before Run.
+func New(opt Options) (*Loop, error) {
+	if opt.CloseBudget == 0 {
+		opt.CloseBudget = 64
+	}
+	ep, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("cannot create epoll: %w", err)
+	}
+	efd, _, errno := syscall.RawSyscall(syscall.SYS_EVENTFD2, 0, syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+	if errno != 0 {
+		syscall.Close(ep)
+		return nil, fmt.Errorf("cannot create eventfd: %w", errno)
+	}
+	l := &Loop{opt: opt, ep: ep, wake: int32(efd), start: time.Now()}
+	l.now = 1
+	l.ready.readyNext, l.ready.readyPrev = &l.ready, &l.ready
+	ev := syscall.EpollEvent{Events: syscall.EPOLLIN | uint32(edgeTriggered), Fd: l.wake}
+	if err := syscall.EpollCtl(ep, syscall.EPOLL_CTL_ADD, int(efd), &ev); err != nil {
+		syscall.Close(ep)
+		syscall.Close(int(efd))
+		return nil, fmt.Errorf("cannot watch eventfd: %w", err)
+	}
+	return l, nil
+}
+
+// Now is the time of the current batch: monotonic nanoseconds since the loop
+// was made, always above 0.
+func (l *Loop) Now() int64 { return l.now }
+
+// Clock reads the time now; use it for times that are reported.
+func (l *Loop) Clock() int64 { return int64(time.Since(l.start)) + 1 }
+
+// Time turns a loop time into wall time.
+func (l *Loop) Time(at int64) time.Time { return l.start.Add(time.Duration(at - 1)) }
+
+// Align makes the loop count time from start, so that several loops and
+// shared state speak of the same nanoseconds. Call it before Run.
+func (l *Loop) Align(start time.Time) { l.start = start }
+
+// Add registers a non-blocking descriptor, edge-triggered, for reading,
+// writing and the peer's FIN. The loop closes it after Close.
+func (l *Loop) Add(s *Source, fd int32, h Handler) error {
+	return l.add(s, fd, h, uint32(Readable|Writable|PeerFin)|edgeTriggered)
+}
+
+// AddListener registers a listening socket, level-triggered; of the loops
+// that share it one is woken a connection (EPOLLEXCLUSIVE). It stays open
+// when the source is removed.
+func (l *Loop) AddListener(s *Source, fd int32, h Handler) error {
+	return l.add(s, fd, h, uint32(Readable)|exclusive)
+}
+
+func (l *Loop) add(s *Source, fd int32, h Handler, events uint32) error {
+	gen := s.gen + 1
+	ev := syscall.EpollEvent{Events: events, Fd: fd, Pad: int32(gen)}
+	_, _, e := syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(l.ep), syscall.EPOLL_CTL_ADD, uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
+	if e != 0 {
+		return e
+	}
+	*s = Source{h: h, fd: fd, gen: gen}
+	for int(fd) >= len(l.table) {
+		l.table = append(l.table, make([]*Source, max(64, len(l.table)))...)
+	}
+	l.table[fd] = s
+	return nil
+}
+
+// After arms a source that has no descriptor: h.Expired is called at the
+// deadline. The source must not be registered.
+func (l *Loop) After(s *Source, h Handler, deadline int64) {
+	s.h, s.fd = h, -1
+	l.wheel.arm(s, deadline)
+}
+
+// Remove takes a source out of the loop and leaves its descriptor open.
+func (l *Loop) Remove(s *Source) {
+	if !s.Live() {
+		return
+	}
+	var ev syscall.EpollEvent
+	syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(l.ep), syscall.EPOLL_CTL_DEL, uintptr(s.fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
+	l.detach(s)
+	s.h, s.fd = nil, -1
+}
+
+func (l *Loop) detach(s *Source) {
+	if int(s.fd) < len(l.table) && l.table[s.fd] == s {
+		l.table[s.fd] = nil
+	}
+	l.wheel.unlink(s)
+	s.deadline = 0
+	l.notReady(s)
+}
+
+// Close ends a source: no further event reaches it. close(2) and
+// Handler.Closed follow when the batch ends, or in a later one when many end
+// at once.
+func (l *Loop) Close(s *Source) {
+	if !s.Live() {
+		return
+	}
+	l.detach(s)
+	s.dead = true
+	l.dying = append(l.dying, s)
+}
+
+// Arm sets when Expired is called, in the time of Now. Moving a deadline
+// later costs a store.
+func (l *Loop) Arm(s *Source, deadline int64) { l.wheel.arm(s, deadline) }
+
+// Disarm clears the deadline.
+func (l *Loop) Disarm(s *Source) { s.deadline = 0 }
+
+// Again puts the source on the ready list: Ready(0) is called in this batch
+// or the next without a wait, because the source has work that no event will
+// announce.
+func (l *Loop) Again(s *Source) {
+	if s.onReady || !s.Live() {
+		return
+	}
+	s.onReady = true
+	last := l.ready.readyPrev
+	s.readyPrev, s.readyNext = last, &l.ready
+	last.readyNext, l.ready.readyPrev = s, s
+	l.readyN++
+}
+
+func (l *Loop) notReady(s *Source) {
+	if !s.onReady {
+		return
+	}
+	s.readyPrev.readyNext, s.readyNext.readyPrev = s.readyNext, s.readyPrev
+	s.readyNext, s.readyPrev, s.onReady = nil, nil, false
+	l.readyN--
+}
+
+// Post runs f on the loop, in order of the calls. It may be called from any
+// goroutine and never blocks. After Stop f may never run.
+func (l *Loop) Post(f func()) {
+	l.mu.Lock()
+	l.mail = append(l.mail, f)
+	l.mu.Unlock()
+	l.Wake()
+}
+
+// Wake makes the loop run a batch. Any goroutine may call it.
+func (l *Loop) Wake() {
+	if l.awake.Swap(true) {
+		return
+	}
+	one := uint64(1)
+	syscall.RawSyscall(syscall.SYS_WRITE, uintptr(l.wake), uintptr(unsafe.Pointer(&one)), 8)
+}
+
+// Stop makes Run return after the current batch. Any goroutine may call it.
+func (l *Loop) Stop() { l.Post(func() { l.stopped = true }) }
+
+// Run handles events until Stop, on a thread of its own. When it returns all
+// sources are closed.
+func (l *Loop) Run() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for !l.stopped {
+		n := l.wait()
+		l.now = l.Clock()
+		l.runEvents(n)
+		l.runReady()
+		l.runMail()
+		l.runTimers()
+		if l.opt.BatchEnd != nil {
+			l.opt.BatchEnd()
+		}
+		l.bury(l.opt.CloseBudget)
+	}
+	l.closeAll()
+}
+
+func (l *Loop) closeAll() {
+	for _, s := range l.table {
+		if s != nil {
+			l.Close(s)
+		}
+	}
+	l.bury(len(l.dying) - l.dyingAt)
+	closeFD(l.wake)
+	closeFD(int32(l.ep))
+}
+
+// wait returns the number of events. It blocks only if nothing was ready.
+func (l *Loop) wait() int {
+	r, _, e := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(l.ep), uintptr(unsafe.Pointer(&l.events[0])), uintptr(len(l.events)), 0, 0, 0)
+	if e == 0 && r > 0 {
+		return int(r)
+	}
+	if l.readyN > 0 || l.dyingAt < len(l.dying) {
+		return 0
+	}
+	n, err := syscall.EpollWait(l.ep, l.events[:], l.timeout())
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// timeout is how long to wait, in milliseconds: to the end of the tick while
+// timers are linked, else a second.
+func (l *Loop) timeout() int {
+	if l.wheel.count == 0 {
+		return 1000
+	}
+	now := l.Clock()
+	for k := int64(1); k <= 30; k++ { // about a second ahead
+		if l.wheel.slots[(l.wheel.tick+k)&(wheelSlots-1)] != nil {
+			at := (l.wheel.tick + k) << tickShift
+			return int(max(at-now, 0)/1e6) + 1
+		}
+	}
+	return 1000
+}
+
+// runEvents hands out a batch: First sources, then the others. A panic costs
+// its own source, not the batch.
+func (l *Loop) runEvents(n int) {
+	for i := 0; i < n; {
+		i = l.dispatch(i, n, true)
+	}
+	for i := 0; i < n; {
+		i = l.dispatch(i, n, false)
+	}
+}
+
+func (l *Loop) dispatch(i, n int, first bool) (next int) {
+	next = i
+	defer func() {
+		if l.current != nil {
+			l.recovered(recover())
+		}
+	}()
+	for next < n {
+		ev := &l.events[next]
+		next++
+		if ev.Fd == l.wake {
+			continue
+		}
+		s := l.table[ev.Fd]
+		if s == nil || s.gen != uint32(ev.Pad) || (first && !s.first) {
+			continue
+		}
+		ev.Fd = l.wake // done: not again in the second pass
+		l.current = s
+		s.h.Ready(Events(ev.Events))
+		l.current = nil
+	}
+	return next
+}
+
+func (l *Loop) recovered(v any) {
+	s := l.current
+	l.current = nil
+	stack := make([]byte, 8<<10)
+	stack = stack[:runtime.Stack(stack, false)]
+	if l.opt.Recovered == nil {
+		panic(v)
+	}
+	if s == &l.ready {
+		s = nil // a posted function
+	}
+	l.opt.Recovered(s, v, stack)
+}
+
+// runReady calls the sources that stood on the list when it began; what is
+// added meanwhile waits for the next batch, so that sockets get their turn.
+func (l *Loop) runReady() {
+	for n := l.readyN; n > 0 && l.readyN > 0; {
+		n = l.readyTurn(n)
+	}
+}
+
+func (l *Loop) readyTurn(n int) (left int) {
+	left = n
+	defer func() {
+		if l.current != nil {
+			l.recovered(recover())
+		}
+	}()
+	for left > 0 && l.readyN > 0 {
+		left--
+		s := l.ready.readyNext
+		l.notReady(s)
+		l.current = s
+		s.h.Ready(0)
+		l.current = nil
+	}
+	return left
+}
+
+func (l *Loop) runMail() {
+	if !l.awake.Load() {
+		return
+	}
+	var buf uint64
+	syscall.RawSyscall(syscall.SYS_READ, uintptr(l.wake), uintptr(unsafe.Pointer(&buf)), 8)
+	l.awake.Store(false)
+	l.mu.Lock()
+	mail := l.mail
+	l.mail, l.mailAlt = l.mailAlt[:0], mail
+	l.mu.Unlock()
+	for i := 0; i < len(mail); {
+		i = l.mailTurn(mail, i)
+	}
+	clear(mail)
+}
+
+func (l *Loop) mailTurn(mail []func(), i int) (next int) {
+	next = i
+	defer func() {
+		if l.current != nil {
+			l.recovered(recover())
+		}
+	}()
+	for next < len(mail) {
+		f := mail[next]
+		next++
+		l.current = &l.ready
+		f()
+		l.current = nil
+	}
+	return next
+}
+
+func (l *Loop) runTimers() {
+	defer func() {
+		if l.current != nil {
+			l.recovered(recover())
+		}
+	}()
+	l.wheel.advance(l.now, l.expire)
+}
+
+func (l *Loop) expire(s *Source) {
+	l.current = s
+	s.h.Expired(l.now)
+	l.current = nil
+}
+
+// bury closes descriptors whose sources were closed, at most budget of them.
+func (l *Loop) bury(budget int) {
+	for l.dyingAt < len(l.dying) && budget > 0 {
+		budget--
+		s := l.dying[l.dyingAt]
+		l.dying[l.dyingAt] = nil
+		l.dyingAt++
+		closeFD(s.fd)
+		h := s.h
+		s.h, s.fd, s.dead = nil, -1, false
+		h.Closed()
+	}
+	if l.dyingAt == len(l.dying) {
+		l.dying, l.dyingAt = l.dying[:0], 0
+	}
+}
