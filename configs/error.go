@@ -1,0 +1,69 @@
+package configs
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// maxErrors bounds how many mistakes are reported at once.
+const maxErrors = 20
+
+// Error is one mistake in a configuration.
+type Error struct {
+	// File names the file; empty when the value is not from a file. Line and
+	// Col count from 1; both are 0 without a file.
+	File      string
+	Line, Col int
+	// From names the variable or flag the value is from ("SPILLWAY_LOG_LEVEL",
+	// "--loops"), empty for a file.
+	From string
+	// Key is the path of the option, such as gateway.limits.body_size, empty
+	// for the document as a whole.
+	Key string
+	// Found is what stands there, Allowed what may, Hint the nearest allowed
+	// value ("" if nothing is near).
+	Found, Allowed, Hint string
+}
+
+// Error is "FILE:LINE:COL: KEY: found VALUE, allowed: WHAT; did you mean X?".
+func (e *Error) Error() string {
+	var b strings.Builder
+	switch {
+	case e.File != "":
+		fmt.Fprintf(&b, "%s:%d:%d: ", e.File, e.Line, e.Col)
+	case e.From != "":
+		b.WriteString(e.From + ": ")
+	}
+	if e.Key != "" {
+		b.WriteString(e.Key + ": ")
+	}
+	b.WriteString("found " + e.Found)
+	if e.Allowed != "" {
+		b.WriteString(", allowed: " + e.Allowed)
+	}
+	if e.Hint != "" {
+		b.WriteString("; did you mean " + strconv.Quote(e.Hint) + "?")
+	}
+	return b.String()
+}
+
+// Errors are all mistakes of a configuration in the order of the file, at most
+// 20 of them.
+type Errors []*Error
+
+// Error is one line for each mistake.
+func (es Errors) Error() string {
+	lines := make([]string, len(es))
+	for i, e := range es {
+		lines[i] = e.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// valueError is a mistake whose place the caller knows.
+type valueError struct{ found, allowed, hint string }
+
+func (e *valueError) Error() string {
+	return (&Error{Found: e.found, Allowed: e.allowed, Hint: e.hint}).Error()
+}

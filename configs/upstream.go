@@ -1,0 +1,143 @@
+package configs
+
+import "time"
+
+// The kinds of source an upstream can have.
+const (
+	SourceStatic        = "static"
+	SourceFile          = "file"
+	SourceConsulKV      = "consul-kv"
+	SourceConsulCatalog = "consul-catalog"
+	SourceConsulHealth  = "consul-health"
+)
+
+// Upstream is a pool of servers: where the list comes from and how it is used.
+type Upstream struct {
+	// Where the list of servers comes from: static (servers below), file,
+	// consul-kv (nginx-upsync's layout), consul-catalog (any instance of a
+	// service) or consul-health (instances with their checks). static when
+	// servers are given.
+	Source string `yaml:"source" enum:"static,file,consul-kv,consul-catalog,consul-health"`
+	// consul-kv: prefix of the keys PREFIX/IP:port, such as upstreams/web/.
+	// Ending in /* (upstreams/*) it discovers upstreams: each child of the
+	// prefix becomes one of that name, and this entry is their pattern.
+	Key string `yaml:"key"`
+	// consul-catalog and consul-health: name of the service.
+	Service string `yaml:"service"`
+	// consul-catalog and consul-health: only instances with this tag; empty is
+	// all.
+	Tag string `yaml:"tag"`
+	// Datacenter to ask instead of consul.datacenter.
+	Datacenter string `yaml:"datacenter"`
+	// file: list of servers, one a line as in servers, read again when it
+	// changes. nginx's "server ...;" lines are accepted.
+	File string `yaml:"file"`
+	// static: the servers, each "ADDR [weight=N] [max_fails=N]
+	// [fail_timeout=T] [max_conns=N] [down] [backup]". ADDR is IP:port,
+	// [IPv6]:port, host:port or unix:/path; without a port it is 80. A host is
+	// resolved again and again, each of its addresses is a server.
+	Servers []ServerLine `yaml:"servers"`
+	// File that keeps the last good list as nginx's "server ...;" text, with a
+	// JSON snapshot beside it, from which a start without Consul is served.
+	// {name} stands for the upstream's name. Empty keeps none.
+	Dump string `yaml:"dump"`
+	// How a server is picked: round_robin (smooth, weighted, nginx's order),
+	// least_conn, random_two, hash (nginx's hash KEY) or hash_consistent
+	// (nginx's hash KEY consistent). Of nginx and nginx-upsync are accepted:
+	// roundrobin, ip_hash (hash of $remote_addr), hash_modula, hash_ketama.
+	Balance string `yaml:"balance" enum:"round_robin,least_conn,random_two,hash,hash_consistent" also:"roundrobin,leastconn,random,ip_hash,hash_modula,hash_ketama,ketama"`
+	// What hash and hash_consistent hash: $remote_addr, $request_uri, $uri,
+	// $host, $http_NAME (a header field), $arg_NAME (a query parameter) or
+	// $cookie_NAME.
+	HashKey string `yaml:"hash_key"`
+	// When a suspicious update (empty, or most servers gone at once) is
+	// believed: default asks Consul once more, upsync does as nginx-upsync
+	// (all but an empty list), strict obeys to the letter.
+	Trust string `yaml:"trust" enum:"default,upsync,strict"`
+	// Let an update remove the last server; requests then get 503. Without it
+	// the last list stays in use.
+	AllowEmpty bool `yaml:"allow_empty"`
+	// Refuse to start while neither Consul nor the dump can give a list;
+	// without it the gateway starts and answers 503 until there is one.
+	StrongDependency bool `yaml:"strong_dependency"`
+	// Time to establish a connection to a server; then the next is tried
+	// (nginx: 60s, in which a client has long left).
+	ConnectTimeout time.Duration `yaml:"connect_timeout"`
+	// Time between two writes of a request to a server; then 504. 0 is none.
+	SendTimeout time.Duration `yaml:"send_timeout"`
+	// Time between two reads of an answer, the first included; then 504. 0 is
+	// none.
+	ReadTimeout time.Duration `yaml:"read_timeout"`
+	// Idle connections each loop keeps to each server. 0 opens one for each
+	// request.
+	Keepalive int `yaml:"keepalive" min:"0" max:"65536"`
+	// Time an idle connection is kept. It should be below the server's own, so
+	// that the gateway closes first.
+	KeepaliveTimeout time.Duration `yaml:"keepalive_timeout"`
+	// Requests sent on one connection before it is closed; 0 is without end.
+	KeepaliveRequests int `yaml:"keepalive_requests" min:"0"`
+	// What is tried again on another server.
+	Retry Retry `yaml:"retry"`
+	// Failures within fail_timeout that make a server unavailable for
+	// fail_timeout, for servers that do not say; 0 disables the count. 1 for
+	// static and file (nginx), 2 from Consul (nginx-upsync).
+	MaxFails int `yaml:"max_fails" min:"0"`
+	// See max_fails.
+	FailTimeout time.Duration `yaml:"fail_timeout" min:"1s"`
+}
+
+// Retry is the policy of trying a request on another server.
+type Retry struct {
+	// Most servers tried for one request, the first included; 1 retries never.
+	Tries int `yaml:"tries" min:"1" max:"100"`
+	// Time since the request arrived in which another try may start. 0 is no
+	// bound.
+	Timeout time.Duration `yaml:"timeout"`
+	// Which outcomes are retried: error (no connection, or it broke), timeout,
+	// invalid_header (an answer that is no HTTP), and answers by status.
+	On []string `yaml:"on" enum:"error,timeout,invalid_header,http_403,http_404,http_429,http_500,http_502,http_503,http_504"`
+	// Retry requests with side effects (POST, PATCH, CONNECT) too after bytes
+	// of them were sent: the upstream may then see one twice.
+	NonIdempotent bool `yaml:"non_idempotent"`
+}
+
+// Route sends matching requests to an upstream. Without conditions it matches
+// every request.
+type Route struct {
+	// Name in metrics and logs; empty takes the place in the list (route-1).
+	Name string `yaml:"name"`
+	// Host the request must name: api.example.com, or *.example.com for one or
+	// more labels in front. Empty is any; case and port do not count.
+	Host string `yaml:"host"`
+	// Prefix of the path, compared without dot segments; /api/ does not match
+	// /api. Empty is any.
+	Path string `yaml:"path"`
+	// The whole path must equal path.
+	PathExact bool `yaml:"path_exact"`
+	// Methods the route takes, such as GET; empty is any but CONNECT.
+	Methods []string `yaml:"methods"`
+	// Name of the upstream. {host.1} stands for what the * of host matched; a
+	// request for which there is no such upstream gets 404.
+	Upstream string `yaml:"upstream"`
+	// Take CONNECT requests and tunnel them to the upstream.
+	Connect bool `yaml:"connect"`
+}
+
+// Discovers reports whether the upstream is a pattern for those found under
+// its key, and the prefix without the final "*".
+func (u *Upstream) Discovers() (prefix string, ok bool) {
+	n := len(u.Key)
+	if u.Source != SourceConsulKV || n < 2 || u.Key[n-2:] != "/*" {
+		return "", false
+	}
+	return u.Key[:n-1], true
+}
+
+// FromConsul reports whether the servers come from Consul.
+func (u *Upstream) FromConsul() bool {
+	switch u.Source {
+	case SourceConsulKV, SourceConsulCatalog, SourceConsulHealth:
+		return true
+	}
+	return false
+}
