@@ -1,0 +1,98 @@
+# Spillway. `make` alone prints this help.
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+FUZZTIME ?= 20s
+TIMEOUT  ?= 20m
+ARGS     ?=
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
+COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+DATE    := $(shell git log -1 --format=%cI 2>/dev/null)
+INFO    := spillway/internal/buildinfo
+LDFLAGS := -X $(INFO).version=$(VERSION) -X $(INFO).commit=$(COMMIT) -X $(INFO).date=$(DATE)
+
+.PHONY: help
+help: ## print this help
+	@echo 'usage: make TARGET [ARGS="..."] [FUZZTIME=20s]'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
+
+## ---- build and run
+
+.PHONY: build
+build: ## bin/spillway
+	@mkdir -p bin
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/spillway ./cmd/spillway
+
+.PHONY: run
+run: build ## a gateway, a development registry and three backends on this machine
+	bin/spillway dev $(ARGS)
+
+.PHONY: consul
+consul: bin/consul ## bin/consul: real Consul 1.19.2, built once (5 minutes)
+
+bin/consul: tools/consul/go.mod tools/consul/go.sum
+	@mkdir -p bin
+	@echo 'building Consul from source: about 5 minutes the first time'
+	cd tools/consul && go build -o ../../bin/consul.new github.com/hashicorp/consul
+	mv bin/consul.new $@
+
+.PHONY: clean
+clean: ## remove bin/
+	rm -rf bin
+
+## ---- judge
+
+.PHONY: deps
+deps: ## install what the tests start and is missing: nginx, HAProxy, wrk, gcc
+	@tools/deps.sh
+
+.PHONY: test
+test: deps build consul ## every test: with the race detector, then those of time, allocation and memory without it
+	go test -race -timeout $(TIMEOUT) ./...
+	tools/norace.sh -timeout $(TIMEOUT)
+
+.PHONY: race
+race: build consul ## the tests under the race detector alone, nothing from the cache
+	go test -race -count=1 -timeout $(TIMEOUT) $(ARGS) ./...
+
+.PHONY: check
+check: bin/gofumpt bin/staticcheck ## format, vet, staticcheck, import rules
+	@unformatted=$$(bin/gofumpt -l .); test -z "$$unformatted" || \
+		{ printf 'not formatted (make fmt):\n%s\n' "$$unformatted"; exit 1; }
+	go vet ./...
+	bin/staticcheck ./...
+	go test ./internal/arch
+
+.PHONY: fmt
+fmt: bin/gofumpt ## format every file
+	bin/gofumpt -w .
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME, found by name
+	tools/fuzz.sh $(FUZZTIME)
+
+bin/gofumpt bin/staticcheck &: tools/lint/go.mod tools/lint/go.sum
+	@mkdir -p bin
+	cd tools/lint && go build -o ../../bin/ mvdan.cc/gofumpt honnef.co/go/tools/cmd/staticcheck
+	@touch bin/gofumpt bin/staticcheck
+
+## ---- measure (each prints the real figure; in `make test` the same checks have three times the slack)
+
+.PHONY: bench-peers
+bench-peers: deps build ## CPU per request beside nginx, HAProxy, fasthttp and net/http (minutes)
+	bin/spillway bench peers --json bin/bench-peers.json $(ARGS)
+
+.PHONY: bench-sync
+bench-sync: build consul ## time from a Consul write to the routed change, 200 changes on real Consul
+	tools/figure.sh TestFigureSync
+
+.PHONY: bench-churn
+bench-churn: build consul ## 100 changes a second under load: failed requests, CPU against quiet runs
+	tools/figure.sh TestFigureChurn
+
+.PHONY: bench-idle
+bench-idle: build ## memory of an idle keep-alive connection, 8,000 of them
+	tools/figure.sh TestFigureIdle
