@@ -167,7 +167,8 @@ func protocol(dst []byte, e *Entry, _ *renderer) ([]byte, bool) {
 	return append(append(dst, "HTTP/1."...), '0'+e.Minor%10), true
 }
 
-// host is in lower case and without port.
+// host is in lower case and without port; empty, not "-", if the request
+// names none.
 func host(dst []byte, e *Entry, _ *renderer) ([]byte, bool) {
 	h := e.Host
 	if i := bytes.LastIndexByte(h, ':'); i >= 0 && bytes.IndexByte(h[i:], ']') < 0 {
@@ -179,5 +180,5 @@ func host(dst []byte, e *Entry, _ *renderer) ([]byte, bool) {
 		}
 		dst = append(dst, c)
 	}
-	return dst, len(h) > 0
+	return dst, true
 }
