@@ -2,20 +2,19 @@
 //
 // Its measure is nginx 1.22: round_robin, least_conn, hash and
 // hash_consistent choose the servers nginx chooses for the same servers, keys
-// and outcomes, which recorded answers of nginx assert (testdata). The package
+// and outcomes, which recorded choices of nginx assert (testdata). The package
 // owns only what choosing needs to remember (running weights, hash rings);
 // what is known of a server (in flight, failures) sits on upstream.Server and
 // is shared by all loops. It does no I/O, reads no clock and starts no
 // goroutine.
 //
 // A Picker belongs to one event loop. Prepare builds what is costly (a hash
-// ring) once a snapshot on the goroutine that applies it, so that loops only
+// ring) once a snapshot, on the goroutine that applies it, so that loops only
 // swap it in.
 package balance
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"spillway/gateway/upstream"
@@ -34,11 +33,11 @@ const (
 type Request struct {
 	// Now is the engine's clock in nanoseconds.
 	Now int64
-	// Key is hashed by the hash policies. An empty key falls back to round
-	// robin, as nginx has it.
+	// Key is hashed by the hash policies. Without a key they go round robin,
+	// as nginx does.
 	Key []byte
-	// Tried are the servers this request has been sent to already. They are
-	// not chosen again.
+	// Tried are the servers this request has been sent to already, in order.
+	// They are not chosen again.
 	Tried []*upstream.Server
 }
 
@@ -50,13 +49,15 @@ type Picker interface {
 	Update(snap *upstream.Snapshot)
 	// Pick returns the server for r, a pointer into the snapshot's Entries,
 	// or nil when none is available and untried. Backups are chosen only when
-	// no primary is. The caller counts Inflight and reports the outcome.
-	// Pick allocates nothing.
+	// no primary is. Pick allocates nothing. It does not count the request:
+	// the caller adds it to Inflight before the next Pick and takes it off at
+	// the end.
 	Pick(r *Request) *upstream.Entry
 	// Report tells the outcome of an attempt at e, which may be of an earlier
 	// snapshot. A failure counts against max_fails and lowers the server's
-	// share of round robin until it has proved itself, as nginx does. A pool
-	// of one server is never disabled, so nothing is counted for it.
+	// share until it has proved itself, as nginx has it. The only server of a
+	// pool is never disabled, so its failures are not counted. An attempt
+	// that ended for another reason (the client left) is no failure.
 	Report(e *upstream.Entry, failed bool, now int64)
 }
 
@@ -66,17 +67,109 @@ func Policies() []string {
 }
 
 // New returns a picker of that policy for loop (from 0) of loops. Loops start
-// at different servers, so that few requests on many loops spread; with one
+// at different servers, so that a few requests on many loops spread; with one
 // loop the order is nginx's.
 func New(policy string, loop, loops int) (Picker, error) {
-	if !slices.Contains(Policies(), policy) {
+	if loop < 0 || loop >= loops {
+		return nil, fmt.Errorf("cannot balance for loop %d of %d", loop, loops)
+	}
+	p := &picker{servers: newServers(loop, loops)}
+	switch policy {
+	case RoundRobin:
+		p.chooser = roundRobin{}
+	case LeastConn:
+		p.chooser = leastConn{}
+	case RandomTwo:
+		p.chooser = newRandomTwo()
+	case Hash:
+		p.chooser = &hash{}
+	case HashConsistent:
+		p.chooser = &hashConsistent{}
+	default:
 		return nil, fmt.Errorf("unknown balance policy %q: want one of %s", policy, strings.Join(Policies(), ", "))
 	}
-	return nil, fmt.Errorf("balance policy %q is not built yet", policy)
+	return p, nil
 }
 
 // Prepare returns what builds Snapshot.Prepared for that policy, nil if the
 // policy prepares nothing. Set it as Settings.Prepare.
 func Prepare(policy string) func(*upstream.Snapshot) any {
+	if policy != HashConsistent {
+		return nil
+	}
+	return func(snap *upstream.Snapshot) any { return newRing(snap) }
+}
+
+// chooser is the part of a picker that differs between policies.
+type chooser interface {
+	// update is called after the groups of s were rebuilt from snap.
+	update(s *servers, snap *upstream.Snapshot)
+	// choose returns a usable peer of g or nil. It has accounted for the
+	// choice in the running weights.
+	choose(g *group, r *Request) *peer
+}
+
+// picker is every policy: it owns what they have in common, which is all but
+// the choice within a group.
+type picker struct {
+	servers
+	chooser chooser
+}
+
+// Update implements Picker.
+func (p *picker) Update(snap *upstream.Snapshot) {
+	p.rebuild(snap)
+	p.chooser.update(&p.servers, snap)
+}
+
+// Pick implements Picker.
+func (p *picker) Pick(r *Request) *upstream.Entry {
+	if p.only != nil {
+		return p.pickOnly(r)
+	}
+	if e := p.pickFrom(&p.primary, r); e != nil {
+		return e
+	}
+	return p.pickFrom(&p.backup, r)
+}
+
+func (p *picker) pickFrom(g *group, r *Request) *upstream.Entry {
+	for len(g.peers) > 0 {
+		c := p.chooser.choose(g, r)
+		if c == nil {
+			return nil
+		}
+		// Another loop may have sent the probe of a failed server since it
+		// was found usable; then it is no longer, and the choice is repeated.
+		if c.entry.Picked(&c.entry.Spec, r.Now) {
+			return c.entry
+		}
+	}
 	return nil
+}
+
+// pickOnly picks the server of a pool that has but one: failures do not
+// disable it, as there is nowhere else to go (nginx: peers->single).
+func (p *picker) pickOnly(r *Request) *upstream.Entry {
+	e := p.only
+	switch {
+	case e.Spec.Down, tried(r.Tried, e.Server):
+		return nil
+	case e.Spec.MaxConns > 0 && e.Inflight.Load() >= int64(e.Spec.MaxConns):
+		return nil
+	}
+	return e
+}
+
+// Report implements Picker.
+func (p *picker) Report(e *upstream.Entry, failed bool, now int64) {
+	switch {
+	case !failed:
+		e.Succeeded()
+	case p.only == nil:
+		e.Failed(&e.Spec, now)
+		if c := p.find(e.Server); c != nil {
+			c.lower()
+		}
+	}
 }

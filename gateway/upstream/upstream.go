@@ -145,11 +145,17 @@ func (s *Server) Unavailable(spec *Spec, now int64) string {
 
 // Picked is called when the server was chosen at now. After FailTimeout one
 // request is let through as a probe and the others wait for its outcome
-// (nginx: checked = now).
-func (s *Server) Picked(spec *Spec, now int64) {
-	if s.fails.Load() != 0 && now-s.checked.Load() > int64(spec.FailTimeout) {
-		s.checked.Store(now)
+// (nginx: checked = now). It reports false if the server has failed and the
+// probe is another's, who chose it at the same time: then choose again.
+func (s *Server) Picked(spec *Spec, now int64) bool {
+	if s.fails.Load() == 0 {
+		return true
 	}
+	checked := s.checked.Load()
+	if now-checked > int64(spec.FailTimeout) && s.checked.CompareAndSwap(checked, now) {
+		return true
+	}
+	return spec.MaxFails == 0 || int(s.fails.Load()) < spec.MaxFails
 }
 
 // Entry is one server of a snapshot: its live state and what the snapshot

@@ -1,0 +1,131 @@
+package balance
+
+import (
+	"cmp"
+	"encoding/binary"
+	"hash/crc32"
+	"slices"
+	"strings"
+
+	"spillway/gateway/upstream"
+)
+
+const (
+	// pointsPerWeight is nginx's number of ring points a unit of weight.
+	pointsPerWeight = 160
+	// maxPoints bounds the memory of a ring, 8 bytes a point. Weights that
+	// ask for more are scaled down together.
+	maxPoints = 4 << 20
+)
+
+// ring is nginx's ketama ring of the primaries of a snapshot. It is built
+// once and shared by all loops.
+type ring struct {
+	points []point  // by rising hash, no hash twice
+	names  []string // what was hashed, each once
+	nameOf []int    // index into names of each primary, in snapshot order
+}
+
+type point struct {
+	hash uint32
+	name uint32 // index into names
+}
+
+// newRing builds the ring for snap (ngx_http_upstream_update_chash).
+func newRing(snap *upstream.Snapshot) *ring {
+	r := &ring{}
+	index := map[string]int{}
+	var weights []int // of each primary
+	for i := range snap.Entries {
+		spec := &snap.Entries[i].Spec
+		if spec.Backup {
+			continue
+		}
+		name := serverName(spec)
+		n, known := index[name]
+		if !known {
+			n = len(r.names)
+			index[name] = n
+			r.names = append(r.names, name)
+		}
+		r.nameOf = append(r.nameOf, n)
+		weights = append(weights, max(1, spec.Weight))
+	}
+	counts := pointCounts(r.nameOf, weights, len(r.names))
+	for n, name := range r.names {
+		r.points = appendPoints(r.points, uint32(n), name, counts[n])
+	}
+	r.sort()
+	return r
+}
+
+// pointCounts returns how many points each name gets. Servers of one name
+// have the same points, so the heaviest decides.
+func pointCounts(nameOf, weights []int, names int) []int {
+	counts := make([]int, names)
+	total := 0
+	for i, n := range nameOf {
+		more := max(0, weights[i]-counts[n])
+		counts[n] += more
+		total += more
+	}
+	for n, w := range counts {
+		if total <= maxPoints/pointsPerWeight {
+			counts[n] = w * pointsPerWeight
+		} else {
+			counts[n] = max(1, int(float64(w)/float64(total)*maxPoints))
+		}
+	}
+	return counts
+}
+
+// appendPoints appends the points of one server: checksums of its host, a
+// zero byte, its port and the point before, little-endian (the expression of
+// Cache::Memcached::Fast).
+func appendPoints(points []point, n uint32, name string, count int) []point {
+	host, port := splitName(name)
+	base := crc32.ChecksumIEEE([]byte(host + "\x00" + port))
+	prev := make([]byte, 4)
+	points = slices.Grow(points, count)
+	for range count {
+		hash := crc32.Update(base, crc32.IEEETable, prev)
+		points = append(points, point{hash, n})
+		binary.LittleEndian.PutUint32(prev, hash)
+	}
+	return points
+}
+
+// sort orders the points; of those with one hash the first server's stays.
+func (r *ring) sort() {
+	slices.SortStableFunc(r.points, func(a, b point) int { return cmp.Compare(a.hash, b.hash) })
+	r.points = slices.Clip(slices.CompactFunc(r.points, func(a, b point) bool { return a.hash == b.hash }))
+}
+
+// find returns the place of the first point at or after hash, len(points)
+// past the last.
+func (r *ring) find(hash uint32) int {
+	at, _ := slices.BinarySearchFunc(r.points, hash, func(p point, h uint32) int { return cmp.Compare(p.hash, h) })
+	return at
+}
+
+// serverName is the server as nginx's configuration would name it: by
+// hostname if it has one, which keeps keys in place when its address changes.
+func serverName(spec *upstream.Spec) string {
+	if spec.Host == "" {
+		return spec.Addr
+	}
+	if at := strings.LastIndexByte(spec.Addr, ':'); at >= 0 {
+		return spec.Host + spec.Addr[at:]
+	}
+	return spec.Host
+}
+
+func splitName(name string) (host, port string) {
+	if path, ok := strings.CutPrefix(name, "unix:"); ok {
+		return path, ""
+	}
+	if at := strings.LastIndexByte(name, ':'); at >= 0 {
+		return name[:at], name[at+1:]
+	}
+	return name, ""
+}
