@@ -54,6 +54,10 @@ type Request struct {
 	// HeadLen is the length of the head, the empty line before the request
 	// line and the one after the fields included.
 	HeadLen int
+
+	// line is the request line with its CRLF, seen the fields that occur.
+	line Span
+	seen idSet
 }
 
 // Parse reads one request head from the start of b and returns its length.
@@ -65,7 +69,12 @@ type Request struct {
 // are enforced as soon as they are passed, even if the head is incomplete.
 // After an error, or while incomplete, what r holds is undefined.
 func (r *Request) Parse(b []byte, lim *Limits) (n int, err error) {
-	return 0, nil
+	l := lim.withDefaults()
+	n, f := r.parse(b, &l)
+	if f != faultNone {
+		return 0, &requestErrors[f]
+	}
+	return n, nil
 }
 
 // Body returns how the request body ends and, for LengthBody, its length.

@@ -29,6 +29,10 @@ type Response struct {
 	Upgrade bool
 	// HeadLen is the length of the head, its last empty line included.
 	HeadLen int
+
+	// line is the status line with its CRLF, seen the fields that occur.
+	line Span
+	seen idSet
 }
 
 // Parse reads the head of one response to a request of method toMethod from
@@ -39,12 +43,34 @@ type Response struct {
 // an *Error of status 502; the connection must be closed after it.
 // After an error, or while incomplete, what r holds is undefined.
 func (r *Response) Parse(b []byte, lim *Limits, toMethod Method) (n int, err error) {
-	return 0, nil
+	l := lim.withDefaults()
+	n, f := r.parse(b, &l, toMethod)
+	if f != faultNone {
+		return 0, &responseErrors[f]
+	}
+	return n, nil
 }
 
 // Body returns how the body of a response to a request of method toMethod
 // ends and, for LengthBody, its length (RFC 9112 6.3). A Content-Length of 0
 // is NoBody.
 func (r *Response) Body(toMethod Method) (BodyKind, int64) {
-	return NoBody, 0
+	switch {
+	case toMethod == MethodHead || r.Status == 304 || r.unframed(toMethod):
+		return NoBody, 0
+	case r.Chunked:
+		return ChunkedBody, 0
+	case r.ContentLength > 0:
+		return LengthBody, r.ContentLength
+	case r.ContentLength == 0:
+		return NoBody, 0
+	default:
+		return CloseBody, 0
+	}
+}
+
+// unframed reports whether Content-Length and Transfer-Encoding mean nothing
+// in this response (RFC 9112 6.3 rules 1 and 2).
+func (r *Response) unframed(toMethod Method) bool {
+	return r.Status < 200 || r.Status == 204 || toMethod == MethodConnect && r.Status < 300
 }
