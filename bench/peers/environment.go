@@ -1,0 +1,99 @@
+package peers
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"spillway/internal/buildinfo"
+)
+
+// Environment is where and with what the figures were taken. Figures of two
+// reports compare only if these do.
+type Environment struct {
+	Time        time.Time         `json:"time"`
+	CPU         string            `json:"cpu"`
+	Processors  int               `json:"processors"`
+	ProxyCPU    int               `json:"proxy_cpu"`
+	ClientCPU   int               `json:"client_cpu"`
+	Governor    string            `json:"governor"` // "unknown" in most virtual machines
+	Kernel      string            `json:"kernel"`
+	LoadAverage string            `json:"load_average"` // before the run: others' work
+	Go          string            `json:"go"`
+	Versions    map[string]string `json:"versions"`
+	Configs     map[string]string `json:"config_sha256"` // of the templates, shortened
+}
+
+func describe(ctx context.Context, l *lab, chosen []definition) Environment {
+	e := Environment{
+		Time:        time.Now().UTC().Truncate(time.Second),
+		CPU:         cpuModel(),
+		Processors:  runtime.NumCPU(),
+		ProxyCPU:    l.proxyCPU,
+		ClientCPU:   l.clientCPU,
+		Governor:    firstLine(fmt.Sprintf("/sys/devices/system/cpu/cpu%d/cpufreq/scaling_governor", l.proxyCPU)),
+		Kernel:      firstLine("/proc/sys/kernel/osrelease"),
+		LoadAverage: firstLine("/proc/loadavg"),
+		Go:          runtime.Version(),
+		Versions:    map[string]string{"bench": buildinfo.Get().String(), "wrk": programOutput(ctx, "wrk", "-v")},
+		Configs:     map[string]string{},
+	}
+	for _, d := range chosen {
+		if d.template == "" {
+			continue
+		}
+		e.Configs[d.name] = d.hash()
+		e.Versions[d.name] = programOutput(ctx, d.program, versionFlag(d.name))
+	}
+	return e
+}
+
+func versionFlag(name string) string {
+	if name == Baseline || name == "haproxy" {
+		return "-v"
+	}
+	return "version"
+}
+
+func (e *Environment) text() string {
+	var b strings.Builder
+	where := fmt.Sprintf("proxy on processor %d, wrk and backend on %d", e.ProxyCPU, e.ClientCPU)
+	if e.ProxyCPU == e.ClientCPU {
+		where = fmt.Sprintf("proxy, wrk and backend share processor %d: rates are no measure", e.ProxyCPU)
+	}
+	fmt.Fprintf(&b, "%s, %d processors, Linux %s, governor %s, load average %s\n%s\n",
+		e.CPU, e.Processors, e.Kernel, e.Governor, e.LoadAverage, where)
+	for _, name := range slices.Sorted(maps.Keys(e.Versions)) {
+		fmt.Fprintf(&b, "  %s: %s", name, e.Versions[name])
+		if hash := e.Configs[name]; hash != "" {
+			fmt.Fprintf(&b, " (configuration %s)", hash)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+func cpuModel() string {
+	text, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(line, ":")
+		if strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOARCH
+}
+
+func firstLine(path string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "unknown"
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	return line
+}

@@ -1,0 +1,130 @@
+package peers
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+)
+
+// Report is everything a run has found. Its JSON form is what --json saves.
+type Report struct {
+	Environment Environment `json:"environment"`
+	Rounds      int         `json:"rounds"`
+	Duration    float64     `json:"duration_s"` // of one measurement
+	BodyBytes   int         `json:"body_bytes"`
+	Missing     []string    `json:"missing,omitempty"` // peers that are not installed
+	Rows        []Row       `json:"rows"`
+	Samples     []Sample    `json:"samples"`
+}
+
+// ErrGate and ErrInvalid are the two ways in which a gate can fail.
+var (
+	ErrGate    = errors.New("limit exceeded")
+	ErrInvalid = errors.New("no valid figure")
+)
+
+// Check compares the CPU per request of a peer, as a ratio to nginx's in the
+// same round (median), with a limit. It wraps ErrInvalid if there is no such
+// ratio or requests failed, ErrGate if a ratio is above the limit.
+func (r *Report) Check(peer string, limit float64) error {
+	found := false
+	for _, row := range r.Rows {
+		if row.Peer != peer {
+			continue
+		}
+		found = true
+		switch {
+		case row.CPURatio == nil:
+			return fmt.Errorf("cannot judge %s at %d connections: %w: not measured beside %s", peer, row.Connections, ErrInvalid, Baseline)
+		case row.Errors > 0:
+			return fmt.Errorf("cannot judge %s at %d connections: %w: %d failed requests", peer, row.Connections, ErrInvalid, row.Errors)
+		case row.CPURatio.Median > limit:
+			return fmt.Errorf("%s at %d connections takes %.3f of %s's CPU per request: %w: at most %.3f",
+				peer, row.Connections, row.CPURatio.Median, Baseline, ErrGate, limit)
+		}
+	}
+	if !found {
+		return fmt.Errorf("cannot judge %s: %w: not measured", peer, ErrInvalid)
+	}
+	return nil
+}
+
+// WriteJSON saves the report.
+func (r *Report) WriteJSON(path string) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("cannot write report %q: %w", path, err)
+	}
+	if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
+		return fmt.Errorf("cannot write report %q: %w", path, err)
+	}
+	return nil
+}
+
+// WriteText prints the environment and one table for each number of
+// connections.
+func (r *Report) WriteText(w io.Writer) error {
+	fmt.Fprint(w, r.Environment.text())
+	fmt.Fprintf(w, "%d rounds of %gs, interleaved; %d-byte body; medians, [min max] and interquartile range over rounds\n",
+		r.Rounds, r.Duration, r.BodyBytes)
+	if len(r.Missing) > 0 {
+		fmt.Fprintf(w, "not installed, left out: %s\n", strings.Join(r.Missing, ", "))
+	}
+	for start := 0; start < len(r.Rows); {
+		end := start
+		for end < len(r.Rows) && r.Rows[end].Connections == r.Rows[start].Connections {
+			end++
+		}
+		if err := writeTable(w, r.Rows[start:end]); err != nil {
+			return err
+		}
+		start = end
+	}
+	return nil
+}
+
+func writeTable(w io.Writer, rows []Row) error {
+	fmt.Fprintf(w, "\n%d connections\n", rows[0].Connections)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "peer\tCPU us/request\t[min max]\tIQR\tuser\tsystem\tvs "+Baseline+
+		"\t[min max]\trequests/s\tvs "+Baseline+"\tp50 us\tp99 us\terrors\tRSS MiB\tcore\t")
+	for _, r := range rows {
+		fmt.Fprintf(t, "%s\t%.2f\t[%.2f %.2f]\t%.2f\t%.2f\t%.2f\t%s\t%.0f\t%s\t%.0f\t%.0f\t%d\t%.1f\t%.0f%%\t%s\n",
+			r.Peer, r.CPU.Median, r.CPU.Min, r.CPU.Max, r.CPU.Q3-r.CPU.Q1, r.CPUUser, r.CPUSystem,
+			cpuRatioText(r.CPURatio), r.Rate.Median, rateRatioText(r.RateRatio), r.P50US, r.P99US, r.Errors,
+			float64(r.RSS)/(1<<20), 100*r.ProxyBusy, r.note())
+	}
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("cannot print the table: %w", err)
+	}
+	return nil
+}
+
+func cpuRatioText(s *Spread) string {
+	if s == nil {
+		return "-\t-"
+	}
+	return fmt.Sprintf("%.3f\t[%.3f %.3f]", s.Median, s.Min, s.Max)
+}
+
+func rateRatioText(s *Spread) string {
+	if s == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%.3f", s.Median)
+}
+
+// note says why a row's rate is no measure of the proxy.
+func (r *Row) note() string {
+	switch r.Limit {
+	case LimitClient:
+		return "client-limited"
+	case LimitOthers:
+		return "core shared with other processes"
+	}
+	return ""
+}
