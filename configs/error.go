@@ -1,13 +1,19 @@
 package configs
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// maxErrors bounds how many mistakes are reported at once.
-const maxErrors = 20
+// maxErrors bounds how many mistakes are reported at once, maxCollected how
+// many are kept to choose them from.
+const (
+	maxErrors    = 20
+	maxCollected = 1000
+)
 
 // Error is one mistake in a configuration.
 type Error struct {
@@ -49,7 +55,7 @@ func (e *Error) Error() string {
 }
 
 // Errors are all mistakes of a configuration in the order of the file, at most
-// 20 of them.
+// 20 of them; one more then says how many are left out.
 type Errors []*Error
 
 // Error is one line for each mistake.
@@ -59,6 +65,24 @@ func (es Errors) Error() string {
 		lines[i] = e.Error()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// ordered sorts by place, those from variables and flags last, and cuts to
+// what is reported.
+func (es Errors) ordered() Errors {
+	slices.SortStableFunc(es, func(a, b *Error) int {
+		if byFile := cmp.Compare(b.File, a.File); byFile != 0 {
+			return byFile
+		}
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
+	})
+	if len(es) <= maxErrors {
+		return es
+	}
+	rest := *es[maxErrors]
+	rest.Key, rest.Allowed, rest.Hint = "", "", ""
+	rest.Found = fmt.Sprintf("%d more mistakes from here on", len(es)-maxErrors)
+	return append(es[:maxErrors:maxErrors], &rest)
 }
 
 // valueError is a mistake whose place the caller knows.

@@ -1,6 +1,11 @@
 package configs
 
-import "github.com/spf13/pflag"
+import (
+	"reflect"
+	"strconv"
+
+	"github.com/spf13/pflag"
+)
 
 // FlagValues are the command line's options. Only those given count.
 type FlagValues struct {
@@ -24,4 +29,32 @@ func Flags(fs *pflag.FlagSet) *FlagValues {
 	fs.StringVar(&f.admin, "admin", "", "`ADDRESS` of the administrative server, or off; overrides admin.listen")
 	fs.StringVar(&f.consul, "consul", "", "`ADDRESS` of Consul; overrides consul.address")
 	return f
+}
+
+// flags lays the options of the command line over the configuration.
+func (d *decoder) flags(f *FlagValues) {
+	values := []struct {
+		name, path string
+		parts      []string
+	}{
+		{"listen", "gateway.listen", f.listen},
+		{"loops", "gateway.loops", []string{strconv.Itoa(f.loops)}},
+		{"admin", "admin.listen", []string{f.admin}},
+		{"consul", "consul.address", []string{f.consul}},
+	}
+	for _, fl := range values {
+		if !f.fs.Changed(fl.name) {
+			continue
+		}
+		eachLeaf(reflect.ValueOf(d.cfg).Elem(), "", func(path string, fd field, v reflect.Value) {
+			from := Origin{From: "--" + fl.name, rank: rankFlag}
+			switch {
+			case path != fl.path:
+			case v.Kind() == reflect.Slice:
+				d.textList(fl.parts, v, fd.rules, path, from)
+			default:
+				d.textScalar(fl.parts[0], v, fd.rules, path, path, from)
+			}
+		})
+	}
 }

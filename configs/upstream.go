@@ -61,7 +61,7 @@ type Upstream struct {
 	// without it the gateway starts and answers 503 until there is one.
 	StrongDependency bool `yaml:"strong_dependency"`
 	// Time to establish a connection to a server; then the next is tried
-	// (nginx: 60s, in which a client has long left).
+	// (nginx: 60s, in which a client has long left). 0 is none.
 	ConnectTimeout time.Duration `yaml:"connect_timeout"`
 	// Time between two writes of a request to a server; then 504. 0 is none.
 	SendTimeout time.Duration `yaml:"send_timeout"`
@@ -73,7 +73,7 @@ type Upstream struct {
 	Keepalive int `yaml:"keepalive" min:"0" max:"65536"`
 	// Time an idle connection is kept. It should be below the server's own, so
 	// that the gateway closes first.
-	KeepaliveTimeout time.Duration `yaml:"keepalive_timeout"`
+	KeepaliveTimeout time.Duration `yaml:"keepalive_timeout" min:"1ms"`
 	// Requests sent on one connection before it is closed; 0 is without end.
 	KeepaliveRequests int `yaml:"keepalive_requests" min:"0"`
 	// What is tried again on another server.

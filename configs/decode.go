@@ -1,0 +1,210 @@
+package configs
+
+import (
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+// Origin says where a value comes from.
+type Origin struct {
+	// From is "default", "file", or the name of the variable or flag.
+	From string
+	// File, Line and Col are set when From is "file".
+	File      string
+	Line, Col int
+
+	rank rank
+}
+
+// rank orders the places a value may come from, the strongest last.
+type rank int
+
+const (
+	rankDefault rank = iota
+	rankConsulEnv
+	rankFile
+	rankEnv
+	rankFlag
+)
+
+// decoder lays one source of values after another over a configuration and
+// remembers where each came from.
+type decoder struct {
+	cfg  *Config
+	file string // name of the file in messages, "" without one
+	errs Errors
+}
+
+// fail records a mistake at a place in the file.
+func (d *decoder) fail(line, col int, key string, v *valueError) {
+	if len(d.errs) < maxCollected {
+		d.errs = append(d.errs, &Error{File: d.file, Line: line, Col: col, Key: key, Found: v.found, Allowed: v.allowed, Hint: v.hint})
+	}
+}
+
+func (d *decoder) place(path string, line, col int) {
+	d.cfg.origins[path] = Origin{From: "file", File: d.file, Line: line, Col: col, rank: rankFile}
+}
+
+// document decodes the root of a file.
+func (d *decoder) document(root *node) {
+	d.place("", 1, 1)
+	if root == nil {
+		return
+	}
+	d.value(root, reflect.ValueOf(d.cfg).Elem(), rules{}, "")
+}
+
+// value decodes n into v. Nothing (a key without a value) leaves the default.
+func (d *decoder) value(n *node, v reflect.Value, r rules, path string) {
+	if path != "" {
+		d.place(path, n.line, n.col)
+	}
+	if n.kind == nodeNull {
+		return
+	}
+	switch kindOf(v.Type()) {
+	case kindSection:
+		d.section(n, v, path)
+	case kindList:
+		d.list(n, v, r, path)
+	case kindNamed:
+		d.named(n, v, path)
+	default:
+		d.scalar(n, v, r, path)
+	}
+}
+
+func (d *decoder) wrongType(n *node, t reflect.Type, r rules, path string) {
+	found := n.found()
+	if t == reflect.TypeFor[Secret]() {
+		found = "something else"
+	}
+	d.fail(n.line, n.col, path, &valueError{found: found, allowed: allowedFor(t, r)})
+}
+
+func (d *decoder) scalar(n *node, v reflect.Value, r rules, path string) {
+	if !fits(n.kind, kindOf(v.Type())) {
+		d.wrongType(n, v.Type(), r, path)
+		return
+	}
+	parsed, err := parseScalar(v.Type(), r, n.text)
+	if err != nil {
+		if n.kind != nodeString && err.found == strconv.Quote(n.text) {
+			err.found = n.text
+		}
+		d.fail(n.line, n.col, path, err)
+		return
+	}
+	v.Set(parsed)
+}
+
+// fits reports whether a YAML value of kind n may stand for an option of kind
+// k. Texts take numbers as written (a datacenter named 1), but not true or
+// null, which YAML makes of words that were meant as text or not at all.
+func fits(n nodeKind, k kind) bool {
+	switch k {
+	case kindBool:
+		return n == nodeBool
+	case kindInt:
+		return n == nodeInt
+	case kindDuration, kindSize:
+		return n == nodeString || n == nodeInt
+	}
+	return n == nodeString || n == nodeInt || n == nodeFloat
+}
+
+func (d *decoder) section(n *node, v reflect.Value, path string) {
+	if n.kind != nodeMap {
+		if f, ok := shortField(v.Type()); ok && n.kind != nodeList {
+			d.value(n, v.Field(f.index), f.rules, join(path, f.name))
+			return
+		}
+		d.wrongType(n, v.Type(), rules{}, path)
+		return
+	}
+	fields := fieldsOf(v.Type())
+	for _, p := range n.pairs {
+		f, ok := fieldNamed(fields, p.key)
+		if !ok {
+			d.unknownKey(p, fields, path)
+			continue
+		}
+		sub := join(path, f.name)
+		d.value(p.value, v.Field(f.index), f.rules, sub)
+		if !kindOf(f.typ).scalar() || p.value.kind == nodeNull {
+			d.place(sub, p.line, p.col)
+		}
+	}
+}
+
+func fieldNamed(fields []field, name string) (field, bool) {
+	for _, f := range fields {
+		if f.name == name {
+			return f, true
+		}
+	}
+	return field{}, false
+}
+
+func (d *decoder) unknownKey(p pair, fields []field, path string) {
+	names := fieldNames(fields)
+	d.fail(p.line, p.col, path, &valueError{
+		found:   fmt.Sprintf("unknown key %q", p.key),
+		allowed: strings.Join(names, ", "),
+		hint:    nearest(p.key, names),
+	})
+}
+
+// list decodes a list; one value alone stands for a list of one.
+func (d *decoder) list(n *node, v reflect.Value, r rules, path string) {
+	items := n.items
+	elem := v.Type().Elem()
+	if n.kind != nodeList {
+		if !kindOf(elem).scalar() && !hasShort(elem) {
+			d.wrongType(n, v.Type(), r, path)
+			return
+		}
+		items = []*node{n}
+	}
+	out := reflect.MakeSlice(v.Type(), len(items), len(items))
+	for i, it := range items {
+		if it.kind == nodeNull {
+			d.wrongType(it, elem, r, item(path, i))
+			continue
+		}
+		d.value(it, out.Index(i), r, item(path, i))
+	}
+	v.Set(out)
+}
+
+// named decodes the upstreams: a mapping whose keys are names.
+func (d *decoder) named(n *node, v reflect.Value, path string) {
+	if n.kind != nodeMap {
+		d.wrongType(n, v.Type(), rules{}, path)
+		return
+	}
+	for _, p := range n.pairs {
+		u := DefaultUpstream(sourceOf(p.value))
+		sub := join(path, p.key)
+		d.value(p.value, reflect.ValueOf(&u).Elem(), rules{}, sub)
+		d.place(sub, p.line, p.col)
+		d.cfg.Upstreams[p.key] = u
+	}
+}
+
+// sourceOf looks ahead to the source of an upstream, on which defaults depend.
+func sourceOf(n *node) string {
+	source := ""
+	for _, p := range n.pairs {
+		switch {
+		case p.key == "source" && p.value.kind == nodeString:
+			return p.value.text
+		case p.key == "servers":
+			source = SourceStatic
+		}
+	}
+	return source
+}
