@@ -3,11 +3,11 @@ package http1
 // Chunked decodes the chunked transfer coding (RFC 9112 7.1) piece by piece.
 // It keeps no body data and allocates nothing. The zero value is ready.
 //
-//	            +--------------------- CRLF ---------------------+
-//	            v                                                |
-//	  size --> [extension] --> CRLF --+-- size > 0 --> data -----+
-//	                                  |
-//	                                  +-- size = 0 --> trailer lines --> CRLF: done
+//	          +--------------------- CRLF ---------------------+
+//	          v                                                |
+//	size --> [extension] --> CRLF --+-- size > 0 --> data -----+
+//	                                |
+//	                                +-- size = 0 --> trailer lines --> CRLF: done
 //
 // Extensions are checked, bounded and dropped: they end at this hop (RFC 9112
 // 7.1.1). Every line ends with CRLF; nothing else is taken for an end of line.
@@ -166,5 +166,5 @@ func hexValue(c byte) byte {
 	if c <= '9' {
 		return c - '0'
 	}
-	return c|0x20 - 'a' + 10
+	return c | 0x20 - 'a' + 10
 }

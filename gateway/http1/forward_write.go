@@ -1,5 +1,7 @@
 package http1
 
+import "bytes"
+
 // appendForwarding appends what the gateway tells the server of the client and
 // of itself.
 func appendForwarding(dst, head, host []byte, r *Request, rw *RequestRewrite) []byte {
@@ -28,7 +30,7 @@ func appendXForwarded(dst, head, host []byte, r *Request, rw *RequestRewrite) []
 	if rw.Trusted {
 		dst = appendValues(dst, head, r, FieldXForwardedFor)
 	}
-	dst = append(dst, rw.ClientIP...)
+	dst = append(dst, clientName(rw)...)
 	dst = append(dst, "\r\n"...)
 	if !rw.Trusted || !r.seen.has(FieldXForwardedProto) {
 		dst = append(dst, "X-Forwarded-Proto: "...)
@@ -51,7 +53,7 @@ func appendForwarded(dst, head, host []byte, r *Request, rw *RequestRewrite) []b
 	if rw.Trusted {
 		dst = appendValues(dst, head, r, FieldForwarded)
 	}
-	dst = appendNode(append(dst, "for="...), rw.ClientIP)
+	dst = appendNode(append(dst, "for="...), clientName(rw))
 	dst = append(dst, `;host="`...)
 	dst = append(dst, host...)
 	dst = append(dst, `";proto=`...)
@@ -59,19 +61,23 @@ func appendForwarded(dst, head, host []byte, r *Request, rw *RequestRewrite) []b
 	return append(dst, "\r\n"...)
 }
 
+// clientName is the peer's address, or what RFC 7239 6.3 calls a peer without
+// one.
+func clientName(rw *RequestRewrite) []byte {
+	if len(rw.ClientIP) == 0 {
+		return []byte("unknown")
+	}
+	return rw.ClientIP
+}
+
 // appendNode appends an address as RFC 7239 6 writes it.
 func appendNode(dst, ip []byte) []byte {
-	for _, c := range ip {
-		if c == ':' {
-			dst = append(dst, `"[`...)
-			dst = append(dst, ip...)
-			return append(dst, `]"`...)
-		}
+	if bytes.IndexByte(ip, ':') < 0 {
+		return append(dst, ip...)
 	}
-	if len(ip) == 0 {
-		return append(dst, "unknown"...)
-	}
-	return append(dst, ip...)
+	dst = append(dst, `"[`...)
+	dst = append(dst, ip...)
+	return append(dst, `]"`...)
 }
 
 // appendValues appends the non-empty values of the fields of the given ID,

@@ -2,7 +2,8 @@ package http1
 
 // RequestRewrite says what the gateway adds to a request it forwards.
 type RequestRewrite struct {
-	// ClientIP is the peer's address in text form, without port.
+	// ClientIP is the peer's address in text form, without port. Empty is a
+	// peer without one (a unix socket), called "unknown".
 	ClientIP []byte
 	// Proto is the scheme the client used, "http" or "https".
 	Proto string
