@@ -2,9 +2,12 @@ package http1
 
 // parse reads one request head; see Parse.
 func (r *Request) parse(b []byte, lim *Limits) (int, fault) {
-	start, f := skipEmptyLine(b)
-	if f != faultNone {
-		return 0, f
+	start := 0
+	if len(b) > 0 && (b[0] == '\r' || b[0] == '\n') { // RFC 9112 2.2
+		var f fault
+		if start, f = lineEnd(b, 0); start == 0 {
+			return 0, f
+		}
 	}
 	// A head that is as long as it may be and has no end is too long: nothing
 	// past the limit is ever looked at.
@@ -18,15 +21,6 @@ func (r *Request) parse(b []byte, lim *Limits) (int, fault) {
 		f = faultHeadLong
 	}
 	return n, f
-}
-
-// skipEmptyLine returns the index after one empty line at the start of b (RFC
-// 9112 2.2).
-func skipEmptyLine(b []byte) (int, fault) {
-	if len(b) == 0 || b[0] != '\r' && b[0] != '\n' {
-		return 0, faultNone
-	}
-	return lineEnd(b, 0)
 }
 
 func (r *Request) parseHead(b []byte, start int, lim *Limits) (int, fault) {
