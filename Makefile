@@ -24,7 +24,7 @@ help: ## print this help
 .PHONY: build
 build: ## bin/spillway
 	@mkdir -p bin
-	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/spillway ./cmd/spillway
+	go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/spillway ./cmd/spillway
 
 .PHONY: run
 run: build ## a gateway, a development registry and three backends on this machine
@@ -36,7 +36,7 @@ consul: bin/consul ## bin/consul: real Consul 1.19.2, built once (5 minutes)
 bin/consul: tools/consul/go.mod tools/consul/go.sum
 	@mkdir -p bin
 	@echo 'building Consul from source: about 5 minutes the first time'
-	cd tools/consul && go build -o ../../bin/consul.new github.com/hashicorp/consul
+	cd tools/consul && go build -buildvcs=false -o ../../bin/consul.new github.com/hashicorp/consul
 	mv bin/consul.new $@
 
 .PHONY: clean
@@ -64,7 +64,7 @@ check: bin/gofumpt bin/staticcheck ## format, vet, staticcheck, import rules
 		{ printf 'not formatted (make fmt):\n%s\n' "$$unformatted"; exit 1; }
 	go vet ./...
 	bin/staticcheck ./...
-	go test ./internal/arch
+	go test -count=1 ./internal/arch
 
 .PHONY: fmt
 fmt: bin/gofumpt ## format every file
@@ -76,7 +76,7 @@ fuzz: ## every fuzz target for FUZZTIME, found by name
 
 bin/gofumpt bin/staticcheck &: tools/lint/go.mod tools/lint/go.sum
 	@mkdir -p bin
-	cd tools/lint && go build -o ../../bin/ mvdan.cc/gofumpt honnef.co/go/tools/cmd/staticcheck
+	cd tools/lint && go build -buildvcs=false -o ../../bin/ mvdan.cc/gofumpt honnef.co/go/tools/cmd/staticcheck
 	@touch bin/gofumpt bin/staticcheck
 
 ## ---- measure (each prints the real figure; in `make test` the same checks have three times the slack)

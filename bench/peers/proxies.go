@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,7 +51,7 @@ func forwardFasthttp(ctx *fasthttp.RequestCtx, client *fasthttp.HostClient) {
 }
 
 // serveNetHTTP is the standard library's ReverseProxy with idle connections
-// kept.
+// kept and copy buffers reused.
 func serveNetHTTP(listen string, backends []string) error {
 	targets := make([]*url.URL, len(backends))
 	for i, addr := range backends {
@@ -64,6 +65,8 @@ func serveNetHTTP(listen string, backends []string) error {
 			r.Out.Host = host
 			r.SetXForwarded()
 		},
+		// Without a pool it allocates 32 KiB for each answer it copies.
+		BufferPool: &bufferPool{},
 		Transport: &http.Transport{
 			DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
 			MaxIdleConnsPerHost: idlePerBackend,
@@ -74,6 +77,18 @@ func serveNetHTTP(listen string, backends []string) error {
 	server := &http.Server{Addr: listen, Handler: proxy, ReadHeaderTimeout: time.Minute}
 	return server.ListenAndServe()
 }
+
+// bufferPool lends ReverseProxy the buffers it copies bodies with.
+type bufferPool struct{ pool sync.Pool }
+
+func (p *bufferPool) Get() []byte {
+	if b, ok := p.pool.Get().(*[]byte); ok {
+		return *b
+	}
+	return make([]byte, 32<<10)
+}
+
+func (p *bufferPool) Put(b []byte) { p.pool.Put(&b) }
 
 // serve runs one of our own servers until it fails or is ended by a signal.
 func serve(kind string, listen, backends []string) error {
