@@ -62,7 +62,7 @@ func checkHost(host string) string {
 		return "the star as the first label only, such as *.example.com"
 	case strings.HasSuffix(name, "."):
 		return "a name without a final dot"
-	case len(host) > 253:
+	case len(host) > maxName:
 		return "a name of at most 253 bytes"
 	}
 	for label := range strings.SplitSeq(name, ".") {

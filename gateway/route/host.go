@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// maxName is the most bytes of a DNS name (RFC 1035, 2.3.4, as text).
+const maxName = 253
+
 // hosts lists the rules that may fit a host, in the order of the file. Each
 // list is whole: it holds the rules of the host itself, those of wildcards
 // over it, and those for any host.
@@ -72,10 +75,10 @@ func (h *hosts) lookup(host []byte) []int32 {
 	}
 }
 
-// wellFormed reports whether no label is empty, so that a star would stand
-// for nothing.
+// wellFormed reports whether a star may match in the host: no label is empty,
+// and the name is one that can exist, which bounds the lookups.
 func wellFormed(host []byte) bool {
-	return len(host) > 0 && host[0] != '.' && !bytes.Contains(host, []byte(".."))
+	return len(host) > 0 && len(host) <= maxName && host[0] != '.' && !bytes.Contains(host, []byte(".."))
 }
 
 // normalHost returns the host of a request without port and final dot, in
