@@ -35,7 +35,7 @@ func (c *Client) confirm(ctx context.Context, q Query) (*Answer, error) {
 	if err != nil {
 		c.complain("tls", err)
 	}
-	opts := &api.QueryOptions{RequireConsistent: true, Token: c.currentToken(), Filter: q.Filter}
+	opts := &api.QueryOptions{RequireConsistent: true, Token: c.currentToken(), Datacenter: q.Datacenter}
 	opts = opts.WithContext(ctx)
 	a := &Answer{}
 	var meta *api.QueryMeta

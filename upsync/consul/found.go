@@ -23,6 +23,9 @@ type Found struct {
 	// Host is set and Addr is "hostname:port": the caller resolves it. Addr
 	// is empty if the entry names no server at all.
 	Spec upstream.Spec
+	// SaysMaxFails and SaysFailTimeout report whether the entry gives these, so
+	// that an upstream may have defaults of its own.
+	SaysMaxFails, SaysFailTimeout bool
 	// Err says why the entry is bad, "" if it is not. A value that is no JSON
 	// still has the Spec nginx-upsync would use: all defaults.
 	Err string
@@ -41,7 +44,8 @@ type Reject struct {
 
 // same reports whether two entries mean the same.
 func (f *Found) same(o *Found) bool {
-	return f.Key == o.Key && f.Spec == o.Spec && f.Err == o.Err && len(f.Notes) == len(o.Notes)
+	return f.Key == o.Key && f.Spec == o.Spec && f.Err == o.Err && len(f.Notes) == len(o.Notes) &&
+		f.SaysMaxFails == o.SaysMaxFails && f.SaysFailTimeout == o.SaysFailTimeout
 }
 
 func (f *Found) note(format string, args ...any) {

@@ -85,9 +85,9 @@ func (d *valueDecoder) field(name string) error {
 			d.found.note("weight %d is cut to %d", n, MaxWeight)
 		}
 	case name == "max_fails" && n >= 0:
-		s.MaxFails = n
+		s.MaxFails, d.found.SaysMaxFails = n, true
 	case name == "fail_timeout" && n >= 0 && n <= int(maxSeconds/time.Second):
-		s.FailTimeout = time.Duration(n) * time.Second
+		s.FailTimeout, d.found.SaysFailTimeout = time.Duration(n)*time.Second, true
 	case name == "max_conns" && n >= 0:
 		s.MaxConns = n
 	case name == "backup" && (n == 0 || n == 1):

@@ -35,8 +35,11 @@ type Query struct {
 	// Upsync reads health as nginx-upsync does: whatever is not passing is
 	// down.
 	Upsync bool
-	// Filter is a Consul filter expression for services, empty for none.
-	Filter string
+	// Tag is one that instances of a service must have, empty for all. It is
+	// compared here: a filtered query wakes as often.
+	Tag string
+	// Datacenter is asked instead of Config.Datacenter.
+	Datacenter string
 }
 
 // path is the endpoint, escaped.
@@ -59,8 +62,6 @@ func (q Query) values() url.Values {
 	v := url.Values{}
 	if q.Kind == KV {
 		v.Set("recurse", "")
-	} else if q.Filter != "" {
-		v.Set("filter", q.Filter)
 	}
 	return v
 }
@@ -69,7 +70,7 @@ func (q Query) decoder(cfg *Config) decoder {
 	if q.Kind == KV {
 		return newKVDecoder(cfg.MaxEntries)
 	}
-	return &serviceDecoder{max: cfg.MaxEntries, health: q.Kind == Health, upsync: q.Upsync}
+	return &serviceDecoder{max: cfg.MaxEntries, health: q.Kind == Health, upsync: q.Upsync, tag: q.Tag}
 }
 
 // decoder turns bodies into sets. decode reads a whole body into a staged set

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"spillway/gateway/upstream"
 )
 
 // serviceDecoder reads the answers of /v1/catalog/service and
@@ -20,7 +18,9 @@ type serviceDecoder struct {
 	// upsync takes every check that is not passing for down, as the module
 	// does; otherwise a warning lowers the weight.
 	upsync bool
-	scan   scanner
+	// tag, if set, is one that instances must have.
+	tag  string
+	scan scanner
 
 	have, next []*Found
 }
@@ -47,7 +47,9 @@ func (d *serviceDecoder) decode(r io.Reader) (changed bool, err error) {
 		if err := d.element(&in); err != nil {
 			return err
 		}
-		d.next = append(d.next, d.found(&in))
+		if d.tag == "" || slices.Contains(in.tags, d.tag) {
+			d.next = append(d.next, d.found(&in))
+		}
 		return nil
 	})
 	if err == nil {
@@ -278,23 +280,24 @@ func (f *Found) tag(tag string) {
 			f.note("tag %q: %v", tag, err)
 			return
 		}
-		s.FailTimeout = t
+		s.FailTimeout, f.SaysFailTimeout = t, true
 	case name == "weight" || name == "max_fails" || name == "max_conns":
 		n := digits([]byte(value))
 		if n < 0 || n == 0 && name == "weight" {
 			f.note("tag %q: invalid number", tag)
 			return
 		}
-		setNumber(s, name, n)
+		f.number(name, n)
 	}
 }
 
-func setNumber(s *upstream.Spec, name string, n int) {
+func (f *Found) number(name string, n int) {
+	s := &f.Spec
 	switch name {
 	case "weight":
 		s.Weight, s.WeightFrom = min(n, MaxWeight), "tag"
 	case "max_fails":
-		s.MaxFails = n
+		s.MaxFails, f.SaysMaxFails = n, true
 	case "max_conns":
 		s.MaxConns = n
 	}

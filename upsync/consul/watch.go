@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,7 +77,7 @@ func (c *Client) Watch(ctx context.Context, q Query, h Handler) {
 func (w *watch) query() string {
 	v := w.q.values()
 	cfg := &w.c.cfg
-	for name, value := range map[string]string{"dc": cfg.Datacenter, "ns": cfg.Namespace, "partition": cfg.Partition} {
+	for name, value := range map[string]string{"dc": cmp.Or(w.q.Datacenter, cfg.Datacenter), "ns": cfg.Namespace, "partition": cfg.Partition} {
 		if value != "" {
 			v.Set(name, value)
 		}
