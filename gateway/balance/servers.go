@@ -137,15 +137,18 @@ func (s *servers) arrange(peers []peer) group {
 			heaviest = max(heaviest, c.weight)
 		}
 	}
-	if s.loop > 0 && !s.started && len(g.peers) > 0 {
+	if s.loops > 1 && !s.started && len(g.peers) > 0 {
 		g.peers[0].current = max(0, heaviest-g.peers[0].weight)
 	}
 	return g
 }
 
 // first returns the place of the server this loop starts at. Loops spread
-// evenly over the servers that are not down.
+// evenly over the servers that are not down; the only loop keeps nginx's order.
 func (s *servers) first(peers []peer) int {
+	if s.loops == 1 {
+		return 0
+	}
 	up := 0
 	for i := range peers {
 		if !peers[i].entry.Spec.Down {
@@ -153,9 +156,6 @@ func (s *servers) first(peers []peer) int {
 		}
 	}
 	skip := s.loop * up / s.loops
-	if skip == 0 {
-		return 0 // nginx's order
-	}
 	for i := range peers {
 		if peers[i].entry.Spec.Down {
 			continue
