@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -99,6 +101,7 @@ func (s *Server) Stop() {
 	if h == nil {
 		return
 	}
+	s.closeConns() // before net/http does: TLS would say goodbye into a partition
 	_ = h.Close()
 	<-served
 	s.closeConns()
@@ -106,15 +109,15 @@ func (s *Server) Stop() {
 
 // closeConns closes what net/http no longer knows: hijacked connections.
 func (s *Server) closeConns() {
-	s.mu.Lock()
-	open := make([]*conn, 0, len(s.conns))
-	for c := range s.conns {
-		open = append(open, c)
-	}
-	s.mu.Unlock()
-	for _, c := range open {
+	for _, c := range s.open() {
 		_ = c.Close()
 	}
+}
+
+func (s *Server) open() []*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.conns))
 }
 
 // Close stops the server for good and waits for the requests under way. The
@@ -132,13 +135,7 @@ func (s *Server) Close() {
 
 // Reset closes every connection with a RST; the port stays open.
 func (s *Server) Reset() {
-	s.mu.Lock()
-	open := make([]*conn, 0, len(s.conns))
-	for c := range s.conns {
-		open = append(open, c)
-	}
-	s.mu.Unlock()
-	for _, c := range open {
+	for _, c := range s.open() {
 		c.reset()
 	}
 }
@@ -174,76 +171,4 @@ func (s *Server) silence() chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.silent
-}
-
-// listener wraps what it accepts.
-type listener struct {
-	net.Listener
-	server *Server
-}
-
-func (l *listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	wrapped := &conn{Conn: c, server: l.server, gone: make(chan struct{})}
-	l.server.mu.Lock()
-	l.server.conns[wrapped] = struct{}{}
-	l.server.mu.Unlock()
-	return wrapped, nil
-}
-
-// conn is a connection that falls silent in a partition.
-type conn struct {
-	net.Conn
-	server *Server
-	once   sync.Once
-	gone   chan struct{}
-}
-
-// pass waits out a partition, or the end of the connection.
-func (c *conn) pass() {
-	silent := c.server.silence()
-	if silent == nil {
-		return
-	}
-	select {
-	case <-silent:
-	case <-c.gone:
-	}
-}
-
-// Read hands over what came in only once a partition is over.
-func (c *conn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	c.pass()
-	return n, err
-}
-
-// Write keeps what is to go out until a partition is over.
-func (c *conn) Write(b []byte) (int, error) {
-	c.pass()
-	return c.Conn.Write(b)
-}
-
-// Close closes the connection once and forgets it.
-func (c *conn) Close() error {
-	err := net.ErrClosed
-	c.once.Do(func() {
-		close(c.gone)
-		c.server.mu.Lock()
-		delete(c.server.conns, c)
-		c.server.mu.Unlock()
-		err = c.Conn.Close()
-	})
-	return err
-}
-
-// reset closes with a RST instead of a FIN.
-func (c *conn) reset() {
-	if tcp, ok := c.Conn.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0)
-	}
-	_ = c.Close()
 }
