@@ -1,0 +1,89 @@
+package admin
+
+import (
+	"net/http"
+	"time"
+
+	"spillway/gateway/upstream"
+)
+
+// Views are the functions through which the server sees the gateway. They
+// are called on many goroutines at once and must not block. One that is nil
+// shows nothing.
+type Views struct {
+	// Ready reports whether traffic is served: listening, a first set of
+	// servers applied, not draining. degraded says what is served from second
+	// best, "" if nothing is; detail is a sentence for people.
+	Ready func() (ready bool, degraded, detail string)
+	// Pools returns the upstreams in order of their names.
+	Pools func() []*upstream.Pool
+	// Sync and Decisions tell of the upstream of that name; Decisions are the
+	// newest first.
+	Sync      func(name string) SyncInfo
+	Decisions func(name string) []Decision
+	// Reload reads the configuration again and returns why it was refused.
+	Reload func() error
+	// Config returns the configuration in effect as YAML, secrets masked.
+	Config func() ([]byte, error)
+	// Metrics serves /metrics.
+	Metrics http.Handler
+	// Now is the engine's clock in nanoseconds: failures of servers are
+	// measured by it.
+	Now func() int64
+}
+
+// SyncInfo is how an upstream follows its source.
+type SyncInfo struct {
+	// Source is the kind of source: "static", "file", "consul-kv", ...
+	Source string
+	// Index is the registry's index last read, which may be ahead of the
+	// snapshot's when nothing changed.
+	Index uint64
+	// WatchAge is how long the running read of the source has been waiting,
+	// LastSuccess when the source last answered (zero: never).
+	WatchAge    time.Duration
+	LastSuccess time.Time
+	// LastError is the last failure and LastErrorAt its time; "" if the
+	// source has answered since.
+	LastError   string
+	LastErrorAt time.Time
+	// LastDecision is the newest judgement of a server list.
+	LastDecision Decision
+	// Degraded says why the servers may be out of date, "" if they are not.
+	Degraded string
+}
+
+// Decision is one judgement of a list of servers.
+type Decision struct {
+	At time.Time `json:"at"`
+	// Verdict is a word ("applied", "unchanged", "held", "refused"), Reason
+	// the sentence to it.
+	Verdict string `json:"verdict"`
+	Reason  string `json:"reason,omitempty"`
+	Index   uint64 `json:"index"`
+	// Added, Removed and Changed are how many servers.
+	Added   int `json:"added"`
+	Removed int `json:"removed"`
+	Changed int `json:"changed"`
+}
+
+func (v *Views) pools() []*upstream.Pool {
+	if v.Pools == nil {
+		return nil
+	}
+	return v.Pools()
+}
+
+func (v *Views) now() int64 {
+	if v.Now == nil {
+		return 0
+	}
+	return v.Now()
+}
+
+func (v *Views) sync(name string) SyncInfo {
+	if v.Sync == nil {
+		return SyncInfo{}
+	}
+	return v.Sync(name)
+}
