@@ -23,17 +23,13 @@ func (k *checker) routes() {
 			k.fail(path+".name", fmt.Sprintf("%q twice", r.Name), "each name once", "")
 		}
 		names[r.Name] = r.Name != ""
-		k.shadowed(i)
 	}
 	k.unused()
 }
 
 func (k *checker) routeHost(path, host string) {
 	name := strings.TrimPrefix(host, "*.")
-	if host == "" || validHostname(name) {
-		return
-	}
-	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+	if host == "" || validHostname(name) || isHostAddr(host) {
 		return
 	}
 	hint := ""
@@ -43,22 +39,41 @@ func (k *checker) routeHost(path, host string) {
 	k.fail(path, strconv.Quote(host), "a host such as api.example.com, *.example.com, or nothing for any", hint)
 }
 
+// isHostAddr accepts an IPv4 address, and an IPv6 address in brackets.
+func isHostAddr(host string) bool {
+	inner, bracket := strings.CutPrefix(host, "[")
+	if bracket {
+		inner = strings.TrimSuffix(inner, "]")
+	}
+	a, err := netip.ParseAddr(inner)
+	return err == nil && a.Zone() == "" && a.Is6() == bracket
+}
+
 func (k *checker) routePath(path string, r *Route) {
-	const allowed = "a path that begins with /, without query, space or dot segments"
+	const allowed = "a path that begins with /, in visible ASCII, without query and dot segments"
 	if r.Path == "" {
 		if r.PathExact {
 			k.fail(path+".path_exact", "path_exact without path", "both or none", "")
 		}
 		return
 	}
-	bad := strings.ContainsFunc(r.Path, func(c rune) bool { return c <= ' ' || c == 0x7f || c == '?' || c == '#' })
-	dots := slices.ContainsFunc(strings.Split(r.Path, "/"), func(s string) bool { return s == "." || s == ".." })
+	bad := strings.ContainsFunc(r.Path, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '?' || c == '#' })
 	switch {
 	case r.Path[0] != '/':
 		k.fail(path+".path", strconv.Quote(r.Path), allowed, "/"+strings.TrimLeft(r.Path, "*^~ "))
-	case bad || dots:
+	case bad || hasDotSegment(r.Path, r.PathExact):
 		k.fail(path+".path", strconv.Quote(r.Path), allowed, "")
 	}
+}
+
+// hasDotSegment reports "." and "..", also percent-encoded. As a prefix, "/."
+// may be the start of "/.well-known": the last segment is not whole then.
+func hasDotSegment(path string, exact bool) bool {
+	segments := strings.Split(strings.ReplaceAll(strings.ToLower(path), "%2e", "."), "/")
+	if !exact {
+		segments = segments[:len(segments)-1]
+	}
+	return slices.Contains(segments, ".") || slices.Contains(segments, "..")
 }
 
 func (k *checker) routeMethods(path string, r *Route) {
@@ -88,7 +103,7 @@ func (k *checker) routeUpstream(path string, r *Route) {
 }
 
 func (k *checker) template(path string, r *Route) {
-	if strings.ContainsAny(strings.ReplaceAll(r.Upstream, hostCapture, ""), "{}") {
+	if rest := strings.ReplaceAll(r.Upstream, hostCapture, ""); rest != "" && !validUpstreamName(rest) {
 		k.fail(path, strconv.Quote(r.Upstream), "a name in which "+hostCapture+" is the only placeholder", "")
 		return
 	}
@@ -121,26 +136,6 @@ func (k *checker) discovers() bool {
 		}
 	}
 	return false
-}
-
-// shadowed warns of a route that an earlier one leaves nothing to.
-func (k *checker) shadowed(i int) {
-	r := &k.c.Routes[i]
-	// Thousands of routes are generated, not written: nobody reads warnings.
-	for j := range min(i, 1000) {
-		if k.c.Routes[j].covers(r) {
-			k.c.warn(item("routes", i), "route "+r.Name, "it is never reached: "+k.c.Routes[j].Name+" takes all its requests")
-			return
-		}
-	}
-}
-
-// covers reports whether every request that o matches also matches r.
-func (r *Route) covers(o *Route) bool {
-	host := r.Host == "" || r.Host == o.Host || strings.HasPrefix(r.Host, "*.") && strings.HasSuffix(o.Host, r.Host[1:])
-	path := r.Path == "" || !r.PathExact && strings.HasPrefix(o.Path, r.Path) || r.Path == o.Path && r.PathExact == o.PathExact
-	methods := len(r.Methods) == 0 || len(o.Methods) > 0 && !slices.ContainsFunc(o.Methods, func(m string) bool { return !slices.Contains(r.Methods, m) })
-	return host && path && methods && (r.Connect || !o.Connect)
 }
 
 // unused warns of upstreams that no route names.

@@ -41,7 +41,7 @@ func (k *checker) source(path string, u *Upstream) {
 	case SourceConsulCatalog, SourceConsulHealth:
 		k.service(path+".service", u.Service)
 	default:
-		k.fail(path+".source", "nothing", "static, file, consul-kv, consul-catalog, consul-health", guessSource(u))
+		k.fail(path+".source", "nothing", strings.Join(sources(), ", "), guessSource(u))
 	}
 }
 

@@ -3,6 +3,7 @@ package configs
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -196,12 +197,15 @@ func (d *decoder) named(n *node, v reflect.Value, path string) {
 }
 
 // sourceOf looks ahead to the source of an upstream, on which defaults depend.
+// It is "" when there is none, or none that is known.
 func sourceOf(n *node) string {
 	source := ""
 	for _, p := range n.pairs {
 		switch {
-		case p.key == "source" && p.value.kind == nodeString:
+		case p.key == "source" && slices.Contains(sources(), p.value.text):
 			return p.value.text
+		case p.key == "source" && p.value.kind != nodeNull:
+			return ""
 		case p.key == "servers":
 			source = SourceStatic
 		}

@@ -3,7 +3,8 @@ package configs
 import "strings"
 
 // nearest returns the name most like word, "" if none is like it. At most a
-// third of the letters, and two for short words, may differ.
+// third of the letters, and two for short words, may differ, unless one is the
+// beginning of the other.
 func nearest(word string, names []string) string {
 	best, bestDist := "", max(2, len(word)/3)+1
 	if len(word) > 64 {
@@ -13,12 +14,21 @@ func nearest(word string, names []string) string {
 		if len(n) > 64 {
 			continue
 		}
-		d := distance(strings.ToLower(word), strings.ToLower(n))
+		d := likeness(strings.ToLower(word), strings.ToLower(n))
 		if d < bestDist && d < len(n) {
 			best, bestDist = n, d
 		}
 	}
 	return best
+}
+
+// likeness is the distance, at most 2 if one is the beginning of the other.
+func likeness(a, b string) int {
+	d := distance(a, b)
+	if min(len(a), len(b)) >= 3 && (strings.HasPrefix(a, b) || strings.HasPrefix(b, a)) {
+		return min(d, 2)
+	}
+	return d
 }
 
 // distance is the number of letters to insert, delete, replace or swap with

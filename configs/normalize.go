@@ -2,6 +2,7 @@ package configs
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -23,11 +24,22 @@ func (c *Config) normalize() {
 	}
 	for i := range c.Routes {
 		r := &c.Routes[i]
-		r.Host = strings.ToLower(strings.TrimSuffix(r.Host, "."))
+		r.Host = canonicalHost(r.Host)
 		if r.Name == "" {
 			r.Name = fmt.Sprintf("route-%d", i+1)
 		}
 	}
+}
+
+// canonicalHost is a host in lower case, without a final dot, and for an IPv6
+// address the short form in brackets.
+func canonicalHost(host string) string {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
+	if err == nil && a.Is6() && a.Zone() == "" {
+		return "[" + a.String() + "]"
+	}
+	return host
 }
 
 // keepStronger settles two options that exclude each other when they come

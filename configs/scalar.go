@@ -77,7 +77,7 @@ func parseKind(t reflect.Type, text string) (reflect.Value, *valueError) {
 	switch kindOf(t) {
 	case kindBool:
 		if text != "true" && text != "false" {
-			return v, &valueError{hint: nearest(text, []string{"true", "false"})}
+			return v, &valueError{hint: boolHint(text)}
 		}
 		v.SetBool(text == "true")
 	case kindInt:
@@ -114,6 +114,17 @@ func parseKind(t reflect.Type, text string) (reflect.Value, *valueError) {
 		v.SetString(text)
 	}
 	return v, nil
+}
+
+// boolHint knows the words that were booleans before YAML 1.2.
+func boolHint(text string) string {
+	switch strings.ToLower(text) {
+	case "yes", "on", "y", "1":
+		return "true"
+	case "no", "off", "n", "0":
+		return "false"
+	}
+	return nearest(text, []string{"true", "false"})
 }
 
 // parseDuration reads Go's form and nothing else: a number without a unit
@@ -256,8 +267,12 @@ func rangeText(r rules) string {
 	return ""
 }
 
-// formatDuration is Duration.String without the zero parts: "1m", not "1m0s".
+// formatDuration is short and exact: "75s", "5m" or "1h30m", not "1m15s" or
+// "5m0s".
 func formatDuration(d time.Duration) string {
+	if d < 2*time.Minute && d%time.Second == 0 {
+		return strconv.Itoa(int(d/time.Second)) + "s"
+	}
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")

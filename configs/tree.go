@@ -370,7 +370,7 @@ func (b *builder) pair(mv *ast.MappingValueNode) (pair, bool) {
 	switch key := mv.Key.(type) {
 	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.MappingKeyNode:
 	default:
-		b.fail(t, fmt.Sprintf("a %s as a key", key.Type()), "a plain word")
+		b.fail(t, fmt.Sprintf("a %s as a key", strings.ToLower(key.Type().String())), "a plain word")
 		return pair{}, false
 	}
 	line, col := position(t)

@@ -11,6 +11,10 @@ const (
 	SourceConsulHealth  = "consul-health"
 )
 
+func sources() []string {
+	return []string{SourceStatic, SourceFile, SourceConsulKV, SourceConsulCatalog, SourceConsulHealth}
+}
+
 // Upstream is a pool of servers: where the list comes from and how it is used.
 type Upstream struct {
 	// Where the list of servers comes from: static (servers below), file,
@@ -82,8 +86,9 @@ type Upstream struct {
 	// fail_timeout, for servers that do not say; 0 disables the count. 1 for
 	// static and file (nginx), 2 from Consul (nginx-upsync).
 	MaxFails int `yaml:"max_fails" min:"0"`
-	// See max_fails.
-	FailTimeout time.Duration `yaml:"fail_timeout" min:"1s"`
+	// Time in which max_fails failures count, and for which the server is then
+	// left alone. Longer forgives later.
+	FailTimeout time.Duration `yaml:"fail_timeout" min:"1ms"`
 }
 
 // Retry is the policy of trying a request on another server.
@@ -109,17 +114,18 @@ type Route struct {
 	// Host the request must name: api.example.com, or *.example.com for one or
 	// more labels in front. Empty is any; case and port do not count.
 	Host string `yaml:"host"`
-	// Prefix of the path, compared without dot segments; /api/ does not match
-	// /api. Empty is any.
+	// Prefix of the path, letter by letter: /api takes /api2 too, /api/ does not
+	// take /api. Dot segments are removed first. Empty is any.
 	Path string `yaml:"path"`
 	// The whole path must equal path.
 	PathExact bool `yaml:"path_exact"`
-	// Methods the route takes, such as GET; empty is any but CONNECT.
+	// Methods the route takes, such as GET (which does not include HEAD); empty
+	// is any.
 	Methods []string `yaml:"methods"`
 	// Name of the upstream. {host.1} stands for what the * of host matched; a
 	// request for which there is no such upstream gets 404.
 	Upstream string `yaml:"upstream"`
-	// Take CONNECT requests and tunnel them to the upstream.
+	// Tunnel CONNECT requests to the upstream; without it they are refused.
 	Connect bool `yaml:"connect"`
 }
 
