@@ -17,7 +17,7 @@ LDFLAGS := -X $(INFO).version=$(VERSION) -X $(INFO).commit=$(COMMIT) -X $(INFO).
 .PHONY: help
 help: ## print this help
 	@echo 'usage: make TARGET [ARGS="..."] [FUZZTIME=20s]'
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-14s %s\n", $$1, $$2 }'
 
 ## ---- build and run
 
@@ -84,6 +84,10 @@ bin/gofumpt bin/staticcheck &: tools/lint/go.mod tools/lint/go.sum
 .PHONY: bench-peers
 bench-peers: deps build ## CPU per request beside nginx, HAProxy, fasthttp and net/http (minutes)
 	bin/spillway bench peers --json bin/bench-peers.json $(ARGS)
+
+.PHONY: bench-features
+bench-features: deps build ## CPU per request of each feature beside plain Spillway
+	bin/spillway bench peers --peers nginx,spillway --features --connections 64 --json bin/bench-features.json $(ARGS)
 
 .PHONY: bench-sync
 bench-sync: build consul ## time from a Consul write to the routed change, 200 changes on real Consul

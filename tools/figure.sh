@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs one test at full length, so that it prints its figure. The test reads
-# SPILLWAY_FIGURES=full; without it, it runs short and with wide limits.
+# FIGURES=full; without it, it runs short and with wide limits.
 # usage: tools/figure.sh TEST_PREFIX
 set -euo pipefail
 
@@ -9,4 +9,4 @@ if ((${#packages[@]} == 0)); then
 	echo "no test is named $1..." >&2
 	exit 1
 fi
-SPILLWAY_FIGURES=full go test -p 1 -count=1 -timeout 60m -v -run "^$1" "${packages[@]}"
+FIGURES=full go test -p 1 -count=1 -timeout 60m -v -run "^$1" "${packages[@]}"

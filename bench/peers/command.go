@@ -100,6 +100,7 @@ func parseArgs(args []string, stderr io.Writer) (*settings, error) {
 	fs.IntVar(&o.ProxyCPU, "proxy-cpu", o.ProxyCPU, "processor of the proxies, -1: the first allowed")
 	fs.IntVar(&o.ClientCPU, "client-cpu", o.ClientCPU, "processor of wrk and the backend, -1: the second allowed")
 	fs.StringVar(&o.Spillway, "spillway", ownBinary(o.Spillway), "`PATH` of the Spillway binary to measure")
+	fs.BoolVar(&o.Features, "features", false, "add Spillway with one feature changed at a time, and say what each costs")
 	fs.Func("variant", "`NAME=TEMPLATE`: Spillway with another configuration as one more peer; repeatable", func(v string) error {
 		name, file, ok := strings.Cut(v, "=")
 		if !ok {

@@ -30,8 +30,11 @@ type Options struct {
 	ProxyCPU, ClientCPU int
 	// Spillway is the binary under test.
 	Spillway string
-	// Variants are further peers: Spillway with another configuration, to see
-	// what a feature costs.
+	// Features adds Spillway once for each configuration in conf/features, to
+	// see what a feature costs.
+	Features bool
+	// Variants are more of the same kind, from files. Their rows are named with
+	// a leading "+".
 	Variants []Variant
 	// Attached are further peers that run already.
 	Attached []Attached
@@ -96,7 +99,7 @@ func (o *Options) check() error {
 func checkNames(o *Options) error {
 	names := slices.Clone(o.Peers)
 	for _, v := range o.Variants {
-		names = append(names, v.Name)
+		names = append(names, variantMark+v.Name)
 	}
 	for _, a := range o.Attached {
 		names = append(names, a.Name)

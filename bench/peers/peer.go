@@ -110,10 +110,35 @@ func selected(o *Options) (chosen []definition, missing []string, err error) {
 			missing = append(missing, name)
 		}
 	}
+	if o.Features {
+		features, err := featureVariants(o.Spillway)
+		if err != nil {
+			return nil, nil, err
+		}
+		chosen = append(chosen, features...)
+	}
 	for _, v := range o.Variants {
-		chosen = append(chosen, spillway(v.Name, o.Spillway, v.Template, true))
+		chosen = append(chosen, spillway(variantMark+v.Name, o.Spillway, v.Template, true))
 	}
 	return chosen, missing, nil
+}
+
+// variantMark begins the names of peers that are Spillway in another
+// configuration; their rows say what that costs.
+const variantMark = "+"
+
+// featureVariants are the configurations in conf/features, one a file.
+func featureVariants(binary string) ([]definition, error) {
+	files, err := configs.ReadDir("conf/features")
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the features: %w", err)
+	}
+	var features []definition
+	for _, f := range files {
+		name := variantMark + strings.TrimSuffix(f.Name(), ".yaml.tmpl")
+		features = append(features, spillway(name, binary, "conf/features/"+f.Name(), false))
+	}
+	return features, nil
 }
 
 // source is the text of the peer's configuration template.

@@ -101,6 +101,21 @@ func writeTable(w io.Writer, rows []Row) error {
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("cannot print the table: %w", err)
 	}
+	return writeCosts(w, rows)
+}
+
+// writeCosts prints what each variant of Spillway costs, if there are any.
+func writeCosts(w io.Writer, rows []Row) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, r := range rows {
+		if r.Cost != nil {
+			fmt.Fprintf(t, "%s\tcosts\t%+.2f us/request\t[%+.2f %+.2f]\tbeside plain %s\n",
+				r.Peer, r.Cost.Median, r.Cost.Min, r.Cost.Max, reference)
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("cannot print the costs: %w", err)
+	}
 	return nil
 }
 

@@ -1,6 +1,12 @@
 package peers
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
+
+// reference is the peer that variants are compared with.
+const reference = "spillway"
 
 // busyEnough is the share of its core that a proxy must have used for its rate
 // to be its own limit.
@@ -45,6 +51,9 @@ type Row struct {
 	// limited by the proxy.
 	CPURatio  *Spread `json:"cpu_ratio,omitempty"`
 	RateRatio *Spread `json:"rate_ratio,omitempty"`
+	// Cost is set for variants of Spillway: CPU microseconds per request above
+	// Spillway's own in the same round.
+	Cost *Spread `json:"cost_us,omitempty"`
 }
 
 // summarize makes one row for each peer and number of connections, in the order
@@ -74,9 +83,12 @@ func summarize(samples []Sample) []Row {
 		r := &rows[i]
 		base := key{Baseline, r.Connections}
 		own := groups[key{r.Peer, r.Connections}]
-		r.CPURatio = ratios(own, groups[base], func(s Sample) float64 { return s.CPU })
+		r.CPURatio = paired(own, groups[base], Sample.cpu, ratio)
 		if r.Limit == LimitProxy && limits[base] == LimitProxy {
-			r.RateRatio = ratios(own, groups[base], func(s Sample) float64 { return s.Rate })
+			r.RateRatio = paired(own, groups[base], Sample.rate, ratio)
+		}
+		if strings.HasPrefix(r.Peer, variantMark) {
+			r.Cost = paired(own, groups[key{reference, r.Connections}], Sample.cpu, difference)
 		}
 	}
 	return rows
@@ -93,10 +105,10 @@ func rowOf(group []Sample) Row {
 	row := Row{
 		Peer:        group[0].Peer,
 		Connections: group[0].Connections,
-		CPU:         of(func(s Sample) float64 { return s.CPU }),
+		CPU:         of(Sample.cpu),
 		CPUUser:     of(func(s Sample) float64 { return s.CPUUser }).Median,
 		CPUSystem:   of(func(s Sample) float64 { return s.CPUSystem }).Median,
-		Rate:        of(func(s Sample) float64 { return s.Rate }),
+		Rate:        of(Sample.rate),
 		P50US:       of(func(s Sample) float64 { return float64(s.P50US) }).Median,
 		P99US:       of(func(s Sample) float64 { return float64(s.P99US) }).Median,
 		ProxyBusy:   of(func(s Sample) float64 { return s.ProxyBusy }).Median,
@@ -120,9 +132,15 @@ func limitOf(proxyBusy, coreBusy float64) Limit {
 	return LimitClient
 }
 
-// ratios divides each round's figure by the baseline's of the same round.
+func (s Sample) cpu() float64  { return s.CPU }
+func (s Sample) rate() float64 { return s.Rate }
+
+func ratio(own, base float64) float64      { return own / base }
+func difference(own, base float64) float64 { return own - base }
+
+// paired compares each round's figure with the other peer's of the same round.
 // Rounds in which either is missing are left out; nil if none is left.
-func ratios(own, base []Sample, figure func(Sample) float64) *Spread {
+func paired(own, base []Sample, figure func(Sample) float64, compare func(own, base float64) float64) *Spread {
 	ofRound := map[int]float64{}
 	for _, s := range base {
 		ofRound[s.Round] = figure(s)
@@ -130,7 +148,7 @@ func ratios(own, base []Sample, figure func(Sample) float64) *Spread {
 	var values []float64
 	for _, s := range own {
 		if b := ofRound[s.Round]; b > 0 && figure(s) > 0 {
-			values = append(values, figure(s)/b)
+			values = append(values, compare(figure(s), b))
 		}
 	}
 	if len(values) == 0 {

@@ -105,3 +105,23 @@ func TestErrorsAddUpAndMemoryIsThePeak(t *testing.T) {
 		t.Errorf("errors %d, RSS %d; want 5 and 9000", row.Errors, row.RSS)
 	}
 }
+
+func TestAVariantSaysWhatItCostsBesidePlainSpillway(t *testing.T) {
+	rows := summarize([]Sample{
+		sample("spillway", 1, 16, 60000), sample("+access-log", 1, 16.5, 59000),
+		sample("spillway", 2, 24, 40000), sample("+access-log", 2, 24.75, 39000),
+	})
+	if rows[0].Cost != nil {
+		t.Errorf("plain Spillway costs %+v beside itself", rows[0].Cost)
+	}
+	if c := rows[1].Cost; c == nil || c.Median != 0.625 || c.Min != 0.5 || c.Max != 0.75 {
+		t.Errorf("cost %+v, want 0.625 [0.5 0.75]", c)
+	}
+	var table bytes.Buffer
+	if err := writeTable(&table, rows); err != nil {
+		t.Fatal(err)
+	}
+	if want := "+access-log  costs  +0.62 us/request  [+0.50 +0.75]"; !strings.Contains(table.String(), want) {
+		t.Errorf("table lacks %q:\n%s", want, table.String())
+	}
+}
