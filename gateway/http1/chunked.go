@@ -24,8 +24,8 @@ type Chunked struct {
 	// is left of the chunk's data.
 	digits uint8
 	size   int64
-	// ext and extTotal count the bytes of extensions, of this chunk and of the
-	// body; trailer and lines those of the trailer section.
+	// ext and extTotal count the bytes of extensions, of the last chunk that has
+	// some and of the body; trailer and lines those of the trailer section.
 	ext, extTotal  int
 	trailer, lines int
 	// lineStart is where the current line starts in Trailer.
@@ -112,7 +112,7 @@ func (d *Chunked) step(c byte, lim *Limits) fault {
 		d.state = atDataLF
 		return expect(c, '\r')
 	case atDataLF:
-		d.state, d.digits, d.ext = atSize, 0, 0
+		d.state, d.digits = atSize, 0
 		return expect(c, '\n')
 	default: // atSizeLF
 		if c != '\n' {
@@ -152,10 +152,9 @@ func (d *Chunked) stepSize(c byte) fault {
 	switch c {
 	case '\r':
 		d.state = atSizeLF
-	case ';':
-		d.state = atExtNameStart
-	case ' ', '\t':
-		d.state = atExtGap
+	case ';', ' ', '\t':
+		d.ext, d.extTotal = 1, d.extTotal+1
+		d.state = pick(c == ';', atExtNameStart, atExtGap)
 	default:
 		return faultChunkSize
 	}
