@@ -12,7 +12,10 @@ import (
 // counter in front is added and the remainder taken again
 // (ngx_http_upstream_get_hash_peer, the expression of Cache::Memcached).
 // Adding a server moves most keys: see hashConsistent.
-type hash struct{ primary *group }
+type hash struct {
+	primary *group
+	digits  []byte // buffer of the counter
+}
 
 func (p *hash) update(s *servers, _ *upstream.Snapshot) { p.primary = &s.primary }
 
@@ -31,7 +34,7 @@ func (p *hash) byKey(g *group, r *Request) *peer {
 	misses := maxMisses + len(r.Tried)
 	sum := uint32(0)
 	for rehash := 0; rehash <= misses; rehash++ {
-		sum += rehashed(rehash, r.Key)
+		sum += p.rehashed(rehash, r.Key)
 		if c := g.at(int64(sum) % g.total()); c.usable(r) {
 			return c
 		}
@@ -41,11 +44,11 @@ func (p *hash) byKey(g *group, r *Request) *peer {
 
 // rehashed is the checksum of the key with the counter in front, without it
 // in the first round.
-func rehashed(rehash int, key []byte) uint32 {
-	sum := uint32(0)
+func (p *hash) rehashed(rehash int, key []byte) uint32 {
+	p.digits = p.digits[:0]
 	if rehash > 0 {
-		var buf [20]byte
-		sum = crc32.Update(0, crc32.IEEETable, strconv.AppendInt(buf[:0], int64(rehash), 10))
+		p.digits = strconv.AppendInt(p.digits, int64(rehash), 10)
 	}
+	sum := crc32.ChecksumIEEE(p.digits)
 	return crc32.Update(sum, crc32.IEEETable, key) >> 16 & 0x7fff
 }

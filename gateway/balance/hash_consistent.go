@@ -47,7 +47,7 @@ func (p *hashConsistent) byKey(r *Request) *peer {
 	at := p.ring.find(crc32.ChecksumIEEE(r.Key))
 	for misses := 0; misses <= maxMisses; misses++ {
 		point := points[(at+misses)%len(points)]
-		if c := chooseNamed(p.named[point.name], r); c != nil {
+		if c := chooseNamed(p.named[point.name()], r); c != nil {
 			return c
 		}
 	}
