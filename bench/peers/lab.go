@@ -57,7 +57,7 @@ func (l *lab) prepare(ctx context.Context, o *Options) error {
 	if err := os.Chmod(l.dir, 0o755); err != nil {
 		return fmt.Errorf("cannot open %q to the proxies: %w", l.dir, err)
 	}
-	script, err := configs.ReadFile("conf/wrk.lua")
+	script, err := conf.ReadFile("conf/wrk.lua")
 	if err != nil {
 		return fmt.Errorf("cannot read wrk's script: %w", err)
 	}

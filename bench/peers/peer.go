@@ -11,10 +11,10 @@ import (
 	"text/template"
 )
 
-// configs are the configurations the peers run with, and wrk's script.
+// conf holds the configurations the peers run with, and wrk's script.
 //
 //go:embed conf
-var configs embed.FS
+var conf embed.FS
 
 // place is what a peer is told: where to listen, where to forward. The
 // templates in conf/ see its fields.
@@ -129,7 +129,7 @@ const variantMark = "+"
 
 // featureVariants are the configurations in conf/features, one a file.
 func featureVariants(binary string) ([]definition, error) {
-	files, err := configs.ReadDir("conf/features")
+	files, err := conf.ReadDir("conf/features")
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the features: %w", err)
 	}
@@ -143,7 +143,7 @@ func featureVariants(binary string) ([]definition, error) {
 
 // source is the text of the peer's configuration template.
 func (d *definition) source() ([]byte, error) {
-	read := configs.ReadFile
+	read := conf.ReadFile
 	if d.external {
 		read = os.ReadFile
 	}

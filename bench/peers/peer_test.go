@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"spillway/configs"
 )
 
 func testPlace(t *testing.T) place {
@@ -81,6 +83,21 @@ func TestConfigurationsAreAcceptedByTheirPrograms(t *testing.T) {
 		out, err := exec.Command(program, args(where)...).CombinedOutput()
 		if err != nil || strings.Contains(strings.ToLower(string(out)), "warn") {
 			t.Errorf("%s: %v\n%s", d.name, err, out)
+		}
+	}
+}
+
+func TestSpillwayAcceptsItsConfigurations(t *testing.T) {
+	for _, d := range allDefinitions(t) {
+		if d.program != Defaults().Spillway {
+			continue
+		}
+		where, err := d.configure(testPlace(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := configs.Load(configs.Source{Path: where.Config}); err != nil {
+			t.Errorf("%s: %v", d.name, err)
 		}
 	}
 }
