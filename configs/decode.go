@@ -79,11 +79,14 @@ func (d *decoder) value(n *node, v reflect.Value, r rules, path string) {
 }
 
 func (d *decoder) wrongType(n *node, t reflect.Type, r rules, path string) {
-	found := n.found()
+	found, hint := n.found(), ""
+	if kindOf(t) == kindBool {
+		hint = boolHint(n.text)
+	}
 	if t == reflect.TypeFor[Secret]() {
 		found = "something else"
 	}
-	d.fail(n.line, n.col, path, &valueError{found: found, allowed: allowedFor(t, r)})
+	d.fail(n.line, n.col, path, &valueError{found: found, allowed: allowedFor(t, r), hint: hint})
 }
 
 func (d *decoder) scalar(n *node, v reflect.Value, r rules, path string) {

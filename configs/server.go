@@ -143,7 +143,7 @@ func parseServerAddr(s string) (addr string, hostname bool, err error) {
 	if err != nil || n == 0 {
 		return "", false, &valueError{found: strconv.Quote(s), allowed: "a port from 1 to 65535"}
 	}
-	if ip, err := netip.ParseAddr(host); err == nil {
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Zone() == "" {
 		return netip.AddrPortFrom(ip.Unmap(), uint16(n)).String(), false, nil
 	}
 	if strings.HasPrefix(s, "[") || !validHostname(host) {
