@@ -2,12 +2,15 @@ package peers
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestComparesNginxWithFasthttp runs the real thing, short: real nginx, real
@@ -91,6 +94,27 @@ func checkNothingLeft(t *testing.T) {
 	if mine := children[os.Getpid()]; len(mine) > 0 {
 		t.Errorf("processes left behind: %v", mine)
 	}
+}
+
+// cancelOnWrite ends a run when the first measurement is told.
+type cancelOnWrite context.CancelFunc
+
+func (c cancelOnWrite) Write(b []byte) (int, error) {
+	c()
+	return len(b), nil
+}
+
+func TestAnInterruptedRunLeavesNothingBehind(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	o := Defaults()
+	o.Peers, o.Connections, o.Rounds, o.Duration = []string{"nginx"}, []int{4}, 100, time.Second
+	o.Self = []string{os.Args[0], "bench", "peers"}
+	o.Progress = cancelOnWrite(cancel)
+	if _, err := Run(ctx, o); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want a cancelled run", err)
+	}
+	checkNothingLeft(t)
 }
 
 func TestAPeerThatDoesNotStartIsNamedWithItsOutput(t *testing.T) {

@@ -41,6 +41,9 @@ func (l *lab) runWrk(ctx context.Context, url string, connections int, d time.Du
 	cmd := exec.CommandContext(ctx, "taskset", "-c", strconv.Itoa(l.clientCPU), "wrk",
 		"-t1", "-c"+strconv.Itoa(connections), "-d"+seconds+"s", "-s", l.script(), url)
 	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		return load{}, fmt.Errorf("cannot finish the measurement of %s: %w", url, ctx.Err())
+	}
 	if err != nil {
 		return load{}, fmt.Errorf("cannot run wrk against %s: %w: %s", url, err, out)
 	}
