@@ -26,8 +26,8 @@ func benchRewrite() *RequestRewrite {
 }
 
 func BenchmarkRequest(b *testing.B) {
-	for name, head := range map[string]string{"wrk": wrkRequest, "curl": curlRequest, "browser": browserRequest} {
-		in, dst, rw := []byte(head), make([]byte, 0, 4096), benchRewrite()
+	for _, bm := range []struct{ name, head string }{{"wrk", wrkRequest}, {"curl", curlRequest}, {"browser", browserRequest}} {
+		name, in, dst, rw := bm.name, []byte(bm.head), make([]byte, 0, 4096), benchRewrite()
 		b.Run(name+"/parse", func(b *testing.B) {
 			var r Request
 			b.SetBytes(int64(len(in)))

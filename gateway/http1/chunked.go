@@ -69,8 +69,9 @@ func (d *Chunked) Reset() { *d = Chunked{Trailer: d.Trailer[:0]} }
 // data (a sub-slice of b, possibly empty), the number n of bytes consumed,
 // framing included, and done once the trailer section has ended. Call it again
 // with the bytes after the first n until done. The error is always an *Error,
-// of status 400, or 431 for an oversized trailer section; data found before
-// the fault are returned first, and after the error every call returns it.
+// of status 400, or 431 for an oversized trailer section, whichever side sent
+// the body; data found before the fault are returned first, and after the
+// error every call returns it.
 func (d *Chunked) Next(b []byte, lim *Limits) (data []byte, n int, done bool, err error) {
 	l := lim.withDefaults()
 	for n < len(b) && d.state != atEnd && d.fault == faultNone {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"slices"
 	"testing"
 )
 
@@ -14,6 +15,7 @@ var responseSeeds = []string{
 	"HTTP/1.0 200 OK\r\nConnection: keep-alive, x\r\nKeep-Alive: timeout=5, max=3\r\nx: y\r\nContent-Length: 3\r\n\r\nabc",
 	"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n3\r\nabc\r\n0\r\nX: 1\r\n\r\n",
 	"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+	"HTTP/1.0 200\r\nContent-Length :0\r\n\r\n000",
 	"HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\n",
 	"HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n",
 	"HTTP/1.1 200 OK\r\n\r\nuntil close",
@@ -85,7 +87,7 @@ func FuzzResponseVsNetHTTP(f *testing.F) {
 			body = rest
 		}
 		theirs, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(b)), &http.Request{Method: fuzzMethods[method]})
-		if err == nil && theirs.ProtoMinor == int(r.Minor) && r.Status >= 200 && method != MethodConnect {
+		if err == nil && theirs.ProtoMinor == int(r.Minor) && r.Status >= 200 && method != MethodConnect && !repaired(&r) {
 			read, err := io.ReadAll(theirs.Body)
 			if err == nil && (theirs.StatusCode != r.Status || string(read) != body) {
 				t.Fatalf("%q: net/http reads %d %q, we %d %q", b, theirs.StatusCode, read, r.Status, body)
@@ -93,6 +95,12 @@ func FuzzResponseVsNetHTTP(f *testing.F) {
 		}
 		checkForwardedResponse(t, &r, b, body, method)
 	})
+}
+
+// repaired reports whether whitespace before a colon was removed, which
+// net/http does not do.
+func repaired(r *Response) bool {
+	return slices.ContainsFunc(r.Fields, func(f Field) bool { return f.repaired })
 }
 
 // checkForwardedResponse fails unless what is forwarded, in each framing, is

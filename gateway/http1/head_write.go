@@ -23,8 +23,8 @@ func (w *headWriter) flush(end int) {
 	w.run = uint32(end)
 }
 
-// nameOf writes the name of f as it was sent, and the colon.
-func (w *headWriter) nameOf(f *Field) {
+// name writes the name of f as it was sent, and the colon.
+func (w *headWriter) name(f *Field) {
 	w.dst = append(w.dst, f.Name.Of(w.head)...)
 	w.dst = append(w.dst, ": "...)
 }
@@ -32,7 +32,7 @@ func (w *headWriter) nameOf(f *Field) {
 // bytes replaces the line of f by its name and another value.
 func (w *headWriter) bytes(f *Field, value []byte) {
 	w.skip(f.Line)
-	w.nameOf(f)
+	w.name(f)
 	w.dst = append(w.dst, value...)
 	w.dst = append(w.dst, "\r\n"...)
 }
@@ -40,12 +40,12 @@ func (w *headWriter) bytes(f *Field, value []byte) {
 // number replaces the line of f by its name and a number.
 func (w *headWriter) number(f *Field, n int64) {
 	w.skip(f.Line)
-	w.nameOf(f)
+	w.name(f)
 	w.dst = strconv.AppendInt(w.dst, n, 10)
 	w.dst = append(w.dst, "\r\n"...)
 }
 
-// via appends a Via line for a message received as HTTP/1.minor (RFC 9110
+// appendVia appends a Via line for a message received as HTTP/1.minor (RFC 9110
 // 7.6.3). It comes after those that are there, and so says the same as a
 // list's last element.
 func appendVia(dst []byte, minor uint8, pseudonym string) []byte {

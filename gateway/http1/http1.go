@@ -26,9 +26,6 @@ func (s Span) Of(b []byte) []byte { return b[s.Start:s.End] }
 // Empty reports whether the span covers no byte.
 func (s Span) Empty() bool { return s.Start == s.End }
 
-// len is the number of bytes covered.
-func (s Span) len() int { return int(s.End - s.Start) }
-
 // span makes a Span of two offsets.
 func span(start, end int) Span { return Span{uint32(start), uint32(end)} }
 
