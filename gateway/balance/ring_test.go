@@ -44,14 +44,18 @@ func TestPointsFollowWeights(t *testing.T) {
 }
 
 func TestHugeWeightsAreScaledTogether(t *testing.T) {
-	r := ringOf(server('a', math.MaxInt32), server('b', 1<<30), server('c', 1))
-	count := make([]int, len(r.names))
-	for _, p := range r.points {
-		count[p.name()]++
+	got := pointCounts([]int{0, 1, 2}, []int{math.MaxInt32, 1 << 30, 1}, 3)
+	if sum := got[0] + got[1] + got[2]; sum > maxPoints+3 || sum < maxPoints-3 || got[0]/2-got[1] > 1 || got[2] != 1 {
+		t.Errorf("%v of %d", got, maxPoints)
 	}
-	// A few points fall on one hash and are dropped.
-	if ratio := float64(count[0]) / float64(count[1]); len(r.points) > maxPoints || ratio < 1.99 || ratio > 2.01 || count[2] != 1 {
-		t.Errorf("%d points: %v", len(r.points), count)
+	// The heaviest ring that is still nginx's.
+	most := maxPoints / pointsPerWeight
+	if diff := cmp.Diff([]int{160 * (most - 1), 160}, pointCounts([]int{0, 1}, []int{most - 1, 1}, 2)); diff != "" {
+		t.Error(diff)
+	}
+	// Addresses of one name share their points.
+	if diff := cmp.Diff([]int{3 * 160}, pointCounts([]int{0, 0}, []int{2, 3}, 1)); diff != "" {
+		t.Error(diff)
 	}
 }
 
