@@ -55,7 +55,7 @@ type checker struct {
 func (k *checker) fail(path, found, allowed, hint string) {
 	if len(k.errs) < maxCollected {
 		e := k.c.at(path)
-		e.Found, e.Allowed, e.Hint = found, allowed, hint
+		e.Found, e.Allowed, e.Hint = shorten(found), allowed, hint
 		k.errs = append(k.errs, e)
 	}
 }

@@ -41,7 +41,7 @@ type decoder struct {
 // fail records a mistake at a place in the file.
 func (d *decoder) fail(line, col int, key string, v *valueError) {
 	if len(d.errs) < maxCollected {
-		d.errs = append(d.errs, &Error{File: d.file, Line: line, Col: col, Key: key, Found: v.found, Allowed: v.allowed, Hint: v.hint})
+		d.errs = append(d.errs, &Error{File: d.file, Line: line, Col: col, Key: key, Found: shorten(v.found), Allowed: v.allowed, Hint: v.hint})
 	}
 }
 

@@ -73,7 +73,7 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 	}
 	prints := map[string]string{
 		"Effective": string(Effective(c, false)), "provenance": string(Effective(c, true)), "JSON": string(asJSON),
-		"%v": fmt.Sprintf("%v", c), "%+v": fmt.Sprintf("%+v", *c), "%#v": fmt.Sprintf("%#v", c.Admin), "%s": fmt.Sprintf("%s", c.Consul.Token), "%q": fmt.Sprintf("%q", c.Consul.Token),
+		"%v": fmt.Sprintf("%v", c), "%+v": fmt.Sprintf("%+v", *c), "%#v": fmt.Sprintf("%#v", c.Admin), "%q": fmt.Sprintf("%q", c.Consul.Token),
 	}
 	for how, text := range prints {
 		if strings.Contains(text, "hunter2") || !strings.Contains(text, "***") {

@@ -64,7 +64,7 @@ func shortElem(t reflect.Type) (field, bool) {
 func (d *decoder) textScalar(text string, v reflect.Value, r rules, path, option string, from Origin) {
 	parsed, err := parseScalar(v.Type(), r, text)
 	if err != nil {
-		d.errs = append(d.errs, &Error{From: from.From, Key: option, Found: err.found, Allowed: err.allowed, Hint: err.hint})
+		d.errs = append(d.errs, &Error{From: from.From, Key: option, Found: shorten(err.found), Allowed: err.allowed, Hint: err.hint})
 		return
 	}
 	v.Set(parsed)

@@ -85,6 +85,15 @@ func (es Errors) ordered() Errors {
 	return append(es[:maxErrors:maxErrors], &rest)
 }
 
+// shorten keeps a message readable whatever stands in the file.
+func shorten(found string) string {
+	const most = 200
+	if len(found) <= most {
+		return found
+	}
+	return strings.ToValidUTF8(found[:most], "") + "..."
+}
+
 // valueError is a mistake whose place the caller knows.
 type valueError struct{ found, allowed, hint string }
 

@@ -146,7 +146,8 @@ func parseServerAddr(s string) (addr string, hostname bool, err error) {
 	if ip, err := netip.ParseAddr(host); err == nil && ip.Zone() == "" {
 		return netip.AddrPortFrom(ip.Unmap(), uint16(n)).String(), false, nil
 	}
-	if strings.HasPrefix(s, "[") || !validHostname(host) {
+	// "unix:80" would read as a socket.
+	if strings.HasPrefix(s, "[") || !validHostname(host) || strings.EqualFold(host, "unix") {
 		return "", false, bad
 	}
 	return strings.ToLower(host) + ":" + strconv.Itoa(int(n)), true, nil
