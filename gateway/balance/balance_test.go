@@ -2,8 +2,11 @@ package balance
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -307,6 +310,65 @@ func TestOneProbeAfterFailTimeout(t *testing.T) {
 				t.Errorf("each server gets one probe over all loops: %s", diff)
 			}
 		})
+	}
+}
+
+// Both loops find the failed server usable at once, as often as spinning side
+// by side makes it happen.
+func TestOneProbeOverConcurrentLoops(t *testing.T) {
+	const rounds = 1500
+	var picked, arrived [rounds]atomic.Int32
+	pools := make([]*upstream.Pool, rounds)
+	for i := range pools {
+		pools[i] = newPool(RoundRobin, server('a', 1), down(server('b', 1)))
+		pools[i].Load().Entries[0].Failed(&pools[i].Load().Entries[0].Spec, second)
+	}
+	var loops sync.WaitGroup
+	for loop := range 2 {
+		p := newPicker(t, RoundRobin, loop, 2)
+		loops.Go(func() {
+			for i, pool := range pools {
+				p.Update(pool.Load())
+				arrived[i].Add(1)
+				for spin := 0; arrived[i].Load() < 2; spin++ {
+					if spin%1000 == 999 {
+						runtime.Gosched()
+					}
+				}
+				if p.Pick(&Request{Now: 20 * second}) != nil {
+					picked[i].Add(1)
+				}
+			}
+		})
+	}
+	loops.Wait()
+	for i := range picked {
+		if n := picked[i].Load(); n != 1 {
+			t.Fatalf("round %d: %d probes", i, n)
+		}
+	}
+}
+
+// nginx raises the effective weight of those that take part in a round only,
+// and one that is alone the least loaded needs no round.
+func TestLeastConnAloneRaisesNoWeight(t *testing.T) {
+	heavy := server('a', 10)
+	heavy.MaxFails = 5
+	f := newFixture(t, LeastConn, heavy, server('b', 1))
+	entries := f.pool.Load().Entries
+	f.picker.Report(&entries[0], true, second)
+	entries[1].Inflight.Store(1)
+	if got := f.picks(2); got != "a a" {
+		t.Fatal(got)
+	}
+	a := f.picker.(*picker).find(entries[0].Server)
+	if a.effective != 8 {
+		t.Errorf("effective weight %d after one of five failures of 10, want 8", a.effective)
+	}
+	entries[1].Inflight.Store(0)
+	f.picks(1)
+	if a.effective != 9 {
+		t.Errorf("effective weight %d after a round, want 9", a.effective)
 	}
 }
 

@@ -2,6 +2,7 @@ package balance
 
 import (
 	"hash/crc32"
+	"slices"
 	"strconv"
 
 	"spillway/gateway/upstream"
@@ -28,16 +29,24 @@ func (p *hash) choose(g *group, r *Request) *peer {
 	return roundRobin{}.choose(g, r)
 }
 
+// byKey starts over for each try of a request, where nginx goes on: it meets
+// the same servers. One that was tried was no miss when it was met first.
 func (p *hash) byKey(g *group, r *Request) *peer {
-	// nginx goes on where the last try of the request stopped. Starting over
-	// meets the same servers; those tried then were hits, not misses.
-	misses := maxMisses + len(r.Tried)
-	sum := uint32(0)
-	for rehash := 0; rehash <= misses; rehash++ {
+	sum, met := uint32(0), uint64(0) // met: bits by place in Tried
+	for rehash, misses := 0, 0; misses <= maxMisses; rehash++ {
 		sum += p.rehashed(rehash, r.Key)
-		if c := g.at(int64(sum) % g.total()); c.usable(r) {
+		c := g.at(int64(sum) % g.total())
+		if c.usable(r) {
 			return c
 		}
+		var bit uint64 // 0 also from the 64th try on
+		if at := slices.Index(r.Tried, c.entry.Server); at >= 0 {
+			bit = 1 << at
+		}
+		if bit&^met == 0 {
+			misses++
+		}
+		met |= bit
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -171,27 +172,47 @@ func TestFailuresAreCountedAsInNginx(t *testing.T) {
 	})
 }
 
+func TestTheSecondOfTwoPicksIsRefused(t *testing.T) {
+	s, spec := newServer("10.0.0.1:80"), failing(1)
+	s.Failed(&spec, second)
+	now := 20 * second
+	if s.Unavailable(&spec, now) != "" || s.Unavailable(&spec, now+1) != "" {
+		t.Fatal("two loops should both find it available")
+	}
+	if !s.Picked(&spec, now) || s.Picked(&spec, now+1) {
+		t.Error("want one probe")
+	}
+}
+
 func TestManyLoopsSendOneProbe(t *testing.T) {
+	const rounds = 2000
 	spec := failing(1)
-	for round := range int64(200) {
-		s := newServer(spec.Addr)
-		s.Failed(&spec, second)
-		var probes atomic.Int64
-		var start, done sync.WaitGroup
-		start.Add(1)
-		for loop := range int64(4) {
-			done.Go(func() {
-				start.Wait()
-				now := 20*second + loop // each loop has its own clock
-				if s.Unavailable(&spec, now) == "" && s.Picked(&spec, now) {
-					probes.Add(1)
+	var probes, arrived [rounds]atomic.Int32
+	servers := make([]*Server, rounds)
+	for i := range servers {
+		servers[i] = newServer(spec.Addr)
+		servers[i].Failed(&spec, second)
+	}
+	var loops sync.WaitGroup
+	for loop := range int64(2) {
+		loops.Go(func() {
+			for i, s := range servers {
+				arrived[i].Add(1)
+				for spin := 0; arrived[i].Load() < 2; spin++ { // side by side
+					if spin%1000 == 999 {
+						runtime.Gosched()
+					}
 				}
-			})
-		}
-		start.Done()
-		done.Wait()
-		if n := probes.Load(); n != 1 {
-			t.Fatalf("round %d: %d probes", round, n)
+				if s.Picked(&spec, 20*second+loop) { // each loop has its own clock
+					probes[i].Add(1)
+				}
+			}
+		})
+	}
+	loops.Wait()
+	for i := range probes {
+		if n := probes[i].Load(); n != 1 {
+			t.Fatalf("round %d: %d probes", i, n)
 		}
 	}
 }

@@ -149,6 +149,8 @@ def hash_retry_cases(kind):
         "retry": h + servers(A[0], dead[0] + " max_fails=0 weight=2", A[1] + " weight=2", dead[1] + " max_fails=0", A[2]),
         "skip_failed": h + servers(A[0], dead[2] + " max_fails=1 fail_timeout=1h weight=4", A[1] + " weight=2", A[2]),
         "mostly_down": h + servers(A[0], *["%s weight=9 down" % a for a in A[1:5]]),
+        "two_left": h + servers(A[0], A[5] + " weight=2", *["%s weight=9 down" % a for a in A[1:5]]),
+        "two_left_retry": h + servers(A[0], dead[0] + " max_fails=0", A[5], dead[1] + " max_fails=0 weight=2", *["%s weight=6 down" % a for a in A[1:5]]),
         "all_fail": h + servers(*["%s max_fails=0" % d for d in dead]),
     }
 
