@@ -32,10 +32,6 @@ func Listen(addr string) (*os.File, net.Addr, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot listen on %q: %w", addr, err)
 	}
-	if err := syscall.SetNonblock(int(f.Fd()), true); err != nil {
-		f.Close()
-		return nil, nil, fmt.Errorf("cannot listen on %q: %w", addr, err)
-	}
 	return f, ln.Addr(), nil
 }
 

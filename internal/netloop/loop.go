@@ -59,6 +59,9 @@ type Source struct {
 // FD is the descriptor, -1 after Close.
 func (s *Source) FD() int32 { return s.fd }
 
+// Handler is what the source was added with, nil if it is not registered.
+func (s *Source) Handler() Handler { return s.h }
+
 // Live reports whether the source is registered and not closed.
 func (s *Source) Live() bool { return s.h != nil && !s.dead }
 
@@ -471,5 +474,15 @@ func (l *Loop) bury(budget int) {
 	}
 	if l.dyingAt == len(l.dying) {
 		l.dying, l.dyingAt = l.dying[:0], 0
+	}
+}
+
+// Each calls f with the handler of every registered source. f may close
+// sources.
+func (l *Loop) Each(f func(Handler)) {
+	for _, s := range l.table {
+		if s != nil && s.Live() {
+			f(s.h)
+		}
 	}
 }

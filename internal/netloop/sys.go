@@ -91,6 +91,9 @@ func ResetOnClose(fd int32) {
 	syscall.RawSyscall6(syscall.SYS_SETSOCKOPT, uintptr(fd), syscall.SOL_SOCKET, syscall.SO_LINGER, uintptr(unsafe.Pointer(&l)), unsafe.Sizeof(l), 0)
 }
 
+// CloseNow closes a descriptor that no loop knows.
+func CloseNow(fd int32) { closeFD(fd) }
+
 func closeFD(fd int32) { syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(fd), 0, 0) }
 
 // Accept takes one connection off a listening socket. The peer's address is

@@ -1,0 +1,239 @@
+package engine
+
+import (
+	"slices"
+
+	"spillway/gateway/balance"
+	"spillway/gateway/metrics"
+)
+
+// failure is how an attempt at a server went wrong.
+type failure uint8
+
+const (
+	failConnect        failure = iota // refused, unreachable
+	failConnectTimeout                // no connection in time
+	failReset                         // the connection ended before an answer
+	failReadTimeout                   // no answer in time
+	failSendTimeout                   // the request was not taken in time
+	failInvalid                       // the answer is no HTTP
+	failStatus                        // the answer's status is tried elsewhere
+)
+
+// status is what the client is answered if nothing else is left to try.
+func (f failure) status() int {
+	switch f {
+	case failConnectTimeout, failReadTimeout, failSendTimeout:
+		return 504
+	}
+	return 502
+}
+
+func (f failure) reason() metrics.RetryReason {
+	switch f {
+	case failConnectTimeout, failReadTimeout, failSendTimeout:
+		return metrics.RetryTimeout
+	case failInvalid:
+		return metrics.RetryInvalid
+	case failStatus:
+		return metrics.RetryStatus
+	}
+	return metrics.RetryError
+}
+
+// attempt sends the request to the next server, and to others while that
+// fails at once. If none is left it answers.
+func (ex *exchange) attempt() {
+	l, lp := ex.l, ex.lp
+	last := failConnect
+	for {
+		l.pick = balance.Request{Now: l.loop.Now(), Key: ex.key, Tried: ex.tried}
+		e := lp.picker.Pick(&l.pick)
+		if e == nil {
+			ex.noServer(last)
+			return
+		}
+		ex.tried = append(ex.tried, e.Server)
+		if ex.times.picked == 0 {
+			ex.times.picked = ex.times.start
+		}
+		e.Inflight.Add(1)
+		ex.entry = e
+		s := lp.servers[e.Server]
+		if u := lp.takeIdle(s); u != nil {
+			lp.m.Reused.Inc()
+			ex.send(u)
+			return
+		}
+		if ex.dial(s) {
+			return
+		}
+		if !ex.failed(failConnect, false) {
+			return
+		}
+	}
+}
+
+// dial starts a connection for the exchange. It reports false if that failed
+// at once.
+func (ex *exchange) dial(s *server) bool {
+	ex.times.dialed = ex.l.loop.Clock()
+	u, errno := ex.lp.connect(s, ex)
+	if errno != 0 {
+		return false
+	}
+	ex.u = u
+	if u.state == upBusy {
+		ex.connected()
+	}
+	return true
+}
+
+// connected is called when the exchange's new connection is established.
+func (ex *exchange) connected() {
+	ex.times.connected = ex.l.loop.Clock()
+	ex.flushUp()
+}
+
+// send gives the exchange a connection that has served before.
+func (ex *exchange) send(u *upconn) {
+	u.ex, ex.u = ex, u
+	ex.flushUp()
+}
+
+// attemptFailed ends the attempt and makes the next one, or answers.
+func (ex *exchange) attemptFailed(why failure) {
+	u := ex.u
+	stale := why == failReset && u.reused && !ex.gotByte
+	if stale && ex.redial() {
+		return
+	}
+	if ex.failed(why, stale) {
+		ex.attempt()
+	}
+}
+
+// redial repeats the attempt on a fresh connection to the same server, when
+// the kept one turned out to be dead before a byte of the answer (RFC 9112
+// 9.3.1). It reports false if the request may not be repeated.
+func (ex *exchange) redial() bool {
+	e, u := ex.entry, ex.u
+	s := ex.lp.servers[e.Server]
+	if !ex.resendable() || s == nil {
+		return false
+	}
+	ex.lp.m.Retries[metrics.RetryStale].Inc()
+	ex.u = nil
+	u.close()
+	ex.sent = 0
+	if !ex.dial(s) && ex.failed(failConnect, false) {
+		ex.attempt()
+	}
+	return true
+}
+
+// failed ends the attempt, counts it, and reports whether another one may be
+// made; if not, the client is answered. blameless failures do not count
+// against the server.
+func (ex *exchange) failed(why failure, blameless bool) bool {
+	e, u := ex.entry, ex.u
+	ex.countFailure(why)
+	if !blameless {
+		ex.lp.picker.Report(e, true, ex.l.loop.Now())
+	}
+	resendable := ex.resendable() || why == failConnect || why == failConnectTimeout
+	ex.endAttempt()
+	if u != nil {
+		u.close()
+	}
+	if ex.answering {
+		ex.cut()
+		return false
+	}
+	if resendable && ex.replay && ex.another(why) {
+		ex.lp.m.Retries[why.reason()].Inc()
+		ex.sent, ex.gotByte = 0, false
+		return true
+	}
+	ex.answerLocally(&localAnswer{status: why.status()})
+	return false
+}
+
+// resendable reports whether the request may be sent a second time: it is
+// kept whole so far, and either had no effect yet or may have it twice
+// (RFC 9110 9.2.2).
+func (ex *exchange) resendable() bool {
+	return ex.replay && !ex.answering &&
+		(ex.sent == 0 || ex.method.Idempotent() || ex.lp.settings.Retry.NonIdempotent)
+}
+
+// another reports whether the retry policy allows one more attempt.
+func (ex *exchange) another(why failure) bool {
+	r := &ex.lp.settings.Retry
+	if len(ex.tried) >= r.Tries || ex.retryEnd != 0 && ex.l.loop.Now() > ex.retryEnd {
+		return false
+	}
+	switch why.reason() {
+	case metrics.RetryTimeout:
+		return r.OnTimeout
+	case metrics.RetryInvalid:
+		return r.OnInvalid
+	case metrics.RetryStatus:
+		return true // checked against the list already
+	}
+	return r.OnError
+}
+
+// statusRetried reports whether an answer of that status is thrown away for
+// an attempt elsewhere: the policy says so, and there is an elsewhere.
+func (ex *exchange) statusRetried(status int) bool {
+	r := &ex.lp.settings.Retry
+	if len(r.Status) == 0 || !slices.Contains(r.Status, status) || !ex.resendable() || !ex.another(failStatus) {
+		return false
+	}
+	for i := range ex.lp.snap.Entries {
+		e := &ex.lp.snap.Entries[i]
+		if !slices.Contains(ex.tried, e.Server) && e.Unavailable(&e.Spec, ex.l.loop.Now()) == "" {
+			return true
+		}
+	}
+	return false
+}
+
+func (ex *exchange) countFailure(why failure) {
+	m := ex.lp.m
+	switch why {
+	case failConnect:
+		m.ConnectErrors.Inc()
+	case failConnectTimeout:
+		m.ConnectTimeouts.Inc()
+	case failReset:
+		m.Resets.Inc()
+	case failReadTimeout:
+		m.ReadTimeouts.Inc()
+	case failSendTimeout:
+		m.SendTimeouts.Inc()
+	case failInvalid:
+		m.Invalid.Inc()
+	}
+}
+
+// noServer answers when no server can be picked: 503 if none was tried, else
+// what the last failure says.
+func (ex *exchange) noServer(last failure) {
+	if len(ex.tried) == 0 {
+		ex.lp.m.NoServer.Inc()
+		ex.answerLocally(&localAnswer{status: 503})
+		return
+	}
+	ex.answerLocally(&localAnswer{status: last.status()})
+}
+
+// upstreamTimeout is the server's timer while the exchange is with it.
+func (ex *exchange) upstreamTimeout() {
+	if ex.sent < len(ex.up.b) {
+		ex.attemptFailed(failSendTimeout)
+		return
+	}
+	ex.attemptFailed(failReadTimeout)
+}

@@ -1,0 +1,138 @@
+package engine
+
+import (
+	"time"
+
+	"spillway/gateway/accesslog"
+)
+
+// record is what the access log needs of a request after its bytes are gone.
+// It stays empty while no access log is configured.
+type record struct {
+	text   []byte // method, target, host, then the fields the format asks for
+	ends   []int  // where each of them ends
+	id     []byte
+	addrs  []string
+	status []int
+	values [][]byte
+	sent   int64
+	head   int64
+	reused bool
+}
+
+// reset keeps the memory.
+func (r record) reset() record {
+	clear(r.addrs)
+	clear(r.values)
+	return record{
+		text: r.text[:0], ends: r.ends[:0], id: r.id[:0],
+		addrs: r.addrs[:0], status: r.status[:0], values: r.values[:0],
+	}
+}
+
+func (r *record) add(b []byte) {
+	r.text = append(r.text, b...)
+	r.ends = append(r.ends, len(r.text))
+}
+
+// part returns the i-th text that was added.
+func (r *record) part(i int) []byte {
+	from := 0
+	if i > 0 {
+		from = r.ends[i-1]
+	}
+	return r.text[from:r.ends[i]]
+}
+
+// recordRequest copies what will be logged of the request in l.req.
+func (l *loop) recordRequest(ex *exchange, head []byte) {
+	if l.log == nil {
+		return
+	}
+	r, rec := &l.req, &ex.rec
+	rec.head = int64(len(head))
+	rec.add(r.MethodSpan.Of(head))
+	rec.add(r.Target.Of(head))
+	rec.add(r.Host.Of(head))
+	for _, name := range l.logFields {
+		rec.add(fieldValue(r, head, name))
+	}
+}
+
+func (ex *exchange) recordID(id []byte) {
+	if ex.l.log != nil {
+		ex.rec.id = append(ex.rec.id[:0], id...)
+	}
+}
+
+// recordTry notes how the attempt at the current server ended.
+func (ex *exchange) recordTry(status int) {
+	if ex.l.log == nil || ex.entry == nil {
+		return
+	}
+	rec := &ex.rec
+	rec.addrs = append(rec.addrs, ex.entry.Addr)
+	rec.status = append(rec.status, status)
+	rec.reused = ex.u != nil && ex.u.reused
+}
+
+// logExchange writes the access log's line.
+func (l *loop) logExchange(ex *exchange, status int, now int64) {
+	rec := &ex.rec
+	if len(rec.ends) < 3 {
+		return // the log was switched on after the request began
+	}
+	t := &ex.times
+	e := &l.entry
+	*e = accesslog.Entry{
+		Time: l.loop.Time(now), ClientIP: ex.c.ip[:ex.c.ipLen], Minor: ex.minor, Status: status,
+		Method: rec.part(0), Target: rec.part(1), Host: rec.part(2),
+		BytesSent: ex.sentAll, BodyBytesSent: ex.sentBody, RequestBytes: rec.head + ex.bodyRead,
+		UpstreamAddrs: rec.addrs, UpstreamStatus: rec.status, Reused: rec.reused, RequestID: rec.id,
+		ConnectTime: between(t.dialed, t.connected), HeaderTime: between(t.picked, t.head),
+		UpstreamTime: between(t.picked, t.answered), RequestTime: time.Duration(now - t.start), Overhead: time.Duration(now - t.start),
+	}
+	if ex.lp != nil {
+		e.Upstream = ex.lp.pool.Name
+	}
+	if t.answered != 0 {
+		e.Overhead -= e.UpstreamTime
+	}
+	e.Route = ex.route
+	for i := range l.logFields {
+		rec.values = append(rec.values, valueOrNil(rec.part(3+i)))
+	}
+	e.Headers = rec.values
+	if rec.reused {
+		e.ConnectTime = 0
+	}
+	l.log.Log(e)
+}
+
+// logRefused writes the line of a request that could not be understood.
+func (l *loop) logRefused(c *client, status int) {
+	if l.log == nil {
+		return
+	}
+	now := l.loop.Clock()
+	l.entry = accesslog.Entry{
+		Time: l.loop.Time(now), ClientIP: c.ip[:c.ipLen], Minor: 1, Status: status,
+		ConnectTime: accesslog.Unknown, HeaderTime: accesslog.Unknown, UpstreamTime: accesslog.Unknown,
+	}
+	l.log.Log(&l.entry)
+}
+
+func valueOrNil(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
+// between is the time from one reading to another, Unknown if one is missing.
+func between(from, to int64) time.Duration {
+	if from == 0 || to == 0 {
+		return accesslog.Unknown
+	}
+	return time.Duration(to - from)
+}
