@@ -144,11 +144,9 @@ func (s *servers) arrange(peers []peer) group {
 }
 
 // first returns the place of the server this loop starts at. Loops spread
-// evenly over the servers that are not down; the only loop keeps nginx's order.
+// evenly over the servers that are not down. The first loop turns past leading
+// down ones at most, which changes no choice: the only loop has nginx's order.
 func (s *servers) first(peers []peer) int {
-	if s.loops == 1 {
-		return 0
-	}
 	up := 0
 	for i := range peers {
 		if !peers[i].entry.Spec.Down {

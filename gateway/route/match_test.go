@@ -2,6 +2,7 @@ package route
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -128,6 +129,11 @@ func TestIndexChangesNothing(t *testing.T) {
 	}
 	for n := range rules {
 		table := mustCompile(t, rules[n:]...)
+		for suffix, list := range table.hosts.wild {
+			if len(slices.Compact(slices.Clone(list))) != len(list) {
+				t.Fatalf("from rule %d: %s lists rules twice: %v", n, suffix, list)
+			}
+		}
 		var m Match
 		for _, host := range []string{"a.b.c", "b.c", "c", "x.b.c", "y.b.c", "z.a.b.c", "q.c", "other", ""} {
 			for _, path := range []string{"/", "/p", "/p/q", "/p/q/r", "/r"} {
