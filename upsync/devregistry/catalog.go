@@ -167,15 +167,13 @@ func (c *catalogTables) indexOfService(service string, withChecks bool) uint64 {
 	return i
 }
 
-// bootstrap registers the registry's own node as a dev agent does.
+// bootstrap registers the registry's own node as a dev agent does: first as
+// the leader sees it, then with what the agent knows of itself.
 func (s *state) bootstrap(node, dc string) {
 	t := &touched{}
 	const ip = "127.0.0.1"
-	s.nodePut(t, Node{
-		ID: newUUID(), Node: node, Address: ip, Datacenter: dc,
-		TaggedAddresses: map[string]string{"lan": ip, "lan_ipv4": ip, "wan": ip, "wan_ipv4": ip},
-		Meta:            map[string]string{"consul-network-segment": "", "consul-version": Version},
-	})
+	own := Node{ID: newUUID(), Node: node, Address: ip, Datacenter: dc}
+	s.nodePut(t, own)
 	s.servicePut(t, Service{
 		Node: node, ID: "consul", Service: "consul", Tags: []string{}, Port: 8300,
 		Meta: map[string]string{"version": Version}, Weights: Weights{1, 1},
@@ -184,6 +182,10 @@ func (s *state) bootstrap(node, dc string) {
 		Node: node, CheckID: serfCheck, Name: "Serf Health Status", Status: statusPassing,
 		Output: "Agent alive and reachable",
 	}, time.Time{})
+	s.index++
+	own.TaggedAddresses = map[string]string{"lan": ip, "lan_ipv4": ip, "wan": ip, "wan_ipv4": ip}
+	own.Meta = map[string]string{"consul-network-segment": "", "consul-version": Version}
+	s.nodePut(t, own)
 }
 
 // serfCheck is the check every node of an agent has, and the one sessions

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
 	"time"
 )
 
@@ -64,15 +66,25 @@ func serveTxn(c *call) (any, error) {
 	res, writes := c.txnApply(ops)
 	var body any = res
 	if !writes {
-		body = txnReadResponse{txnResponse: res, Index: 1, KnownLeader: true}
-		c.w.Header().Set("X-Consul-Knownleader", "true")
-		c.w.Header().Set("X-Consul-Lastcontact", "0")
+		body = c.txnReadBody(ops, res)
 	}
 	if len(res.Errors) > 0 {
 		c.writeJSON(http.StatusConflict, body)
 		return nil, nil
 	}
 	return body, nil
+}
+
+// txnReadBody adds the meta of a read, which is blank if an operation was
+// refused before it was run.
+func (c *call) txnReadBody(ops []txnOp, res txnResponse) txnReadResponse {
+	body := txnReadResponse{txnResponse: res, Index: 1, KnownLeader: true}
+	if slices.ContainsFunc(ops, func(op txnOp) bool { return !op.KV.known() }) {
+		body.Index, body.KnownLeader = 0, false
+	}
+	c.w.Header().Set("X-Consul-Knownleader", strconv.FormatBool(body.KnownLeader))
+	c.w.Header().Set("X-Consul-Lastcontact", "0")
+	return body
 }
 
 var errTxnAborted = errors.New("transaction aborted")
@@ -101,7 +113,7 @@ func (c *call) txnApply(ops []txnOp) (res txnResponse, writes bool) {
 		*t = *marks
 		return nil
 	})
-	if res.Results == nil && len(res.Errors) == 0 && !writes {
+	if res.Results == nil && len(res.Errors) == 0 {
 		res.Results = []txnResult{}
 	}
 	return res, writes
@@ -113,6 +125,20 @@ func (kv *txnKV) writes() bool {
 	}
 	switch kv.Verb {
 	case "set", "cas", "lock", "unlock", "delete", "delete-cas", "delete-tree":
+		return true
+	}
+	return false
+}
+
+func (kv *txnKV) known() bool {
+	if kv.writes() {
+		return true
+	}
+	if kv == nil {
+		return false
+	}
+	switch kv.Verb {
+	case "get", "get-or-empty", "get-tree", "check-index", "check-session", "check-not-exists":
 		return true
 	}
 	return false

@@ -1,0 +1,14 @@
+package devregistry
+
+import (
+	"io"
+	"log/slog"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// quiet keeps the labels of the registries out of the test's output.
+var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
