@@ -139,9 +139,9 @@ func isLoopback(a net.Addr) bool {
 // Addr is where the server listens.
 func (s *Server) Addr() net.Addr { return s.ln.Addr() }
 
-// Serve answers until Shutdown.
+// Serve answers until Shutdown, also one that came first.
 func (s *Server) Serve() error {
-	if err := s.http.Serve(s.ln); err != nil {
+	if err := s.http.Serve(s.ln); err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("cannot serve admin on %q: %w", s.ln.Addr(), err)
 	}
 	return nil
@@ -150,6 +150,9 @@ func (s *Server) Serve() error {
 // Shutdown stops listening and waits for the requests that are being
 // answered, at most until ctx ends.
 func (s *Server) Shutdown(ctx context.Context) error {
+	// fasthttp knows the listener only once Serve runs, so it is closed here
+	// too: a Serve that comes late ends at once.
+	defer s.ln.Close()
 	if err := s.http.ShutdownWithContext(ctx); err != nil {
 		return fmt.Errorf("cannot end admin requests in time: %w", err)
 	}

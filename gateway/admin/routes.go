@@ -96,7 +96,11 @@ func (s *Server) index(ctx *fasthttp.RequestCtx) {
 	var b strings.Builder
 	b.WriteString("<!doctype html><title>spillway</title><h1>spillway</h1><ul>\n")
 	for _, p := range paths {
-		b.WriteString(`<li><a href="` + p + `">` + p + `</a> ` + s.routes[p].about + "\n")
+		name := `<a href="` + p + `">` + p + `</a>`
+		if s.routes[p].access == write || p == upstreamsPath {
+			name = p // nothing a click could show
+		}
+		b.WriteString("<li>" + name + " " + s.routes[p].about + "\n")
 	}
 	b.WriteString("</ul>\n")
 	ctx.Response.Header.Set("Content-Security-Policy", "default-src 'none'")
