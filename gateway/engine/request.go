@@ -102,7 +102,7 @@ func (ex *exchange) takeChunks(b []byte) (n int, bad *http1.Error) {
 		}
 		n += k
 		ex.bodyRead += int64(len(data))
-		if limit := l.cfg.MaxBody; limit > 0 && ex.bodyRead > limit {
+		if limit := l.cfg.MaxBody; limit > 0 && ex.bodyRead+ex.chunks.Left() > limit {
 			return n, errBodyTooBig
 		}
 		if len(data) > 0 {

@@ -175,8 +175,8 @@ func (ex *exchange) framing() http1.BodyKind {
 
 // offer remembers what the server says about keeping the connection.
 func (u *upconn) offer(r *http1.Response) {
-	u.last = !r.KeepAlive
-	if r.KeepAliveTimeout >= 0 {
+	u.last = !r.KeepAlive || r.KeepAliveTimeout == 0
+	if r.KeepAliveTimeout > 0 {
 		u.keepUpTo = keepWithin(time.Duration(r.KeepAliveTimeout) * time.Second)
 	}
 }

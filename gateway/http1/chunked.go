@@ -98,6 +98,15 @@ func (d *Chunked) Next(b []byte, lim *Limits) (data []byte, n int, done bool, er
 	return data, n, d.state == atEnd, nil
 }
 
+// Left is how many bytes of data are announced and still to come in the
+// current chunk.
+func (d *Chunked) Left() int64 {
+	if d.state != atData {
+		return 0
+	}
+	return d.size
+}
+
 // step takes one byte of framing.
 func (d *Chunked) step(c byte, lim *Limits) fault {
 	switch {
