@@ -107,7 +107,7 @@ func startConsul(t *testing.T, bin string) running {
 		}
 		defer resp.Body.Close()
 		body, _ := io.ReadAll(resp.Body)
-		return bytes.Contains(body, []byte("serfHealth"))
+		return bytes.Contains(body, []byte("serfHealth")) && bytes.Contains(body, []byte("lan_ipv4"))
 	})
 	return running{url, func(context.Context) error {
 		time.Sleep(blockedSoon) // nothing tells from outside when Consul waits
