@@ -24,7 +24,7 @@ func ParseServer(line string) (upstream.Spec, error) {
 		WeightFrom:  "default",
 	}
 	words := strings.Fields(strings.TrimSuffix(strings.TrimSpace(line), ";"))
-	if len(words) > 1 && words[0] == "server" {
+	if len(words) > 0 && words[0] == "server" {
 		words = words[1:]
 	}
 	if len(words) == 0 {
