@@ -93,7 +93,7 @@ func TestResetAfterHeadCutsTheClient(t *testing.T) {
 		b := newBackend(t, func(w *wire) {
 			w.request()
 			w.send(head)
-			<-sent
+			w.wait(sent)
 			w.reset()
 		}, always(ok("next")))
 		p := front(t, b)
@@ -149,7 +149,7 @@ func TestUnsolicitedAnswerOnIdleConnection(t *testing.T) {
 	b := newBackend(t, func(w *wire) {
 		w.request()
 		w.send(ok("first"))
-		<-speak
+		w.wait(speak)
 		w.send(ok("evil"))
 		w.over()
 	}, always(ok("next")))

@@ -90,6 +90,7 @@ func (b *backend) stop() {
 	}
 	b.ln.Close()
 	for _, w := range wires {
+		close(w.quit)
 		w.close()
 	}
 	b.running.Wait()
@@ -200,6 +201,13 @@ func serve(reply func(*message) string) func(*wire) {
 				return
 			}
 		}
+	}
+}
+
+// serveAfter is serve, but no answer is given before the gate is closed.
+func serveAfter(gate <-chan struct{}, reply func(*message) string) func(*wire) {
+	return func(w *wire) {
+		serve(func(m *message) string { w.wait(gate); return reply(m) })(w)
 	}
 }
 

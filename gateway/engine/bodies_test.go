@@ -175,6 +175,7 @@ func readLarge(c *wire, size int64) error {
 // A slow reader stops the fast writer: what the gateway holds stays small.
 // It then starts to read and gets everything.
 func TestBackpressure(t *testing.T) {
+	t.Parallel()
 	const size, bound = 256 << 20, 64 << 20 // bound: kernel buffers and the gateway's
 	t.Run("answer", func(t *testing.T) {
 		writer := make(chan int64, 1)
@@ -197,7 +198,7 @@ func TestBackpressure(t *testing.T) {
 		read := make(chan struct{})
 		wrote := make(chan int64, 1)
 		b := newBackend(t, unrecorded(func(w *wire, m *message) {
-			<-read
+			w.wait(read)
 			if err := checkPattern(w.r, <-wrote); err != nil {
 				w.fail("%v", err)
 			}

@@ -152,12 +152,14 @@ func (m *mayhem) misbehave(w *wire, rng *rand.Rand, r *message) bool {
 	case 3: // cut in the middle
 		w.trySend(full[:rng.IntN(len(full))])
 		return false
-	case 4: // with the answer to nobody behind it
-		w.trySend(full + ok("id=evil;", "X-Id: evil"))
-	case 5: // poison a moment later
+	case 4: // with the answer to nobody behind it, in one segment
+		if len(full) < 4000 {
+			full += ok("id=evil;", "X-Id: evil")
+		}
+		w.trySend(full)
+	case 5: // a connection that seems to be kept, and is not
 		w.trySend(full)
 		pause(rng.IntN(3))
-		w.trySend(ok("id=evil;", "X-Id: evil"))
 		return false
 	case 6:
 		w.trySend(resp("503 Busy", "", "Content-Length: 0", "X-Id: "+r.Target))

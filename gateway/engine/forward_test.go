@@ -85,10 +85,10 @@ func TestTargetsPassUntouched(t *testing.T) {
 	b := hello(t)
 	c := front(t, b).dial()
 	for _, target := range []string{
-		"/", "//", "/a//b", "/./a/../b", "/%2e%2e/x", "/a%00b", "/a;b=c", "/?", "/??a=b?c", "/a?b=/../c", "/*", "/%zz",
+		"/", "//", "/a//b", "/./a/../b", "/%2e%2e/x", "/a%00b", "/a;b=c", "/?", "/??a=b?c", "/a?b=/../c", "/*",
 		"/a:b@c", "/a+b", "/~x", "/!$&'()*+,;=", "/http://other/", "/" + strings.Repeat("x", 7990),
 	} {
-		if (target == "/%zz" || target == "/a%00b" || target == "/%2e%2e/x") && differs(t, "it rejects target "+target) {
+		if (target == "/a%00b" || target == "/%2e%2e/x") && differs(t, "it rejects target "+target) {
 			continue
 		}
 		c.send(get(target))

@@ -83,7 +83,7 @@ func TestResetInTheMiddleOfAnAnswer(t *testing.T) {
 // With `client_half_close: answer` all that was asked is answered.
 func TestHalfCloseAnswered(t *testing.T) {
 	release := make(chan struct{})
-	b := newBackend(t, serve(func(m *message) string { <-release; return ok(m.Target + string(m.Body)) }))
+	b := newBackend(t, serveAfter(release, func(m *message) string { return ok(m.Target + string(m.Body)) }))
 	p := startProxy(t, proxyConfig{Backends: []string{b.addr}, AnswerHalfClosed: true})
 	c := p.dial()
 	c.send(get("/a") + post("/b", "c") + get("/d"))
@@ -117,7 +117,7 @@ func TestLateAnswerToCancelledRequest(t *testing.T) {
 	b := newBackend(t, func(w *wire) {
 		w.request()
 		close(reading)
-		<-late
+		w.wait(late)
 		w.trySend(ok("late"))
 		w.over()
 	}, always(ok("next")))

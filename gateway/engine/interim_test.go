@@ -32,7 +32,7 @@ func TestInterimAnswersAreNotHeldBack(t *testing.T) {
 		return
 	}
 	seen := make(chan struct{})
-	b := newBackend(t, once(says(resp("103 Early Hints", "")), func(*wire) { <-seen }, says(ok(""))))
+	b := newBackend(t, once(says(resp("103 Early Hints", "")), func(w *wire) { w.wait(seen) }, says(ok(""))))
 	c := front(t, b).dial()
 	c.send(get("/"))
 	c.answer(103)

@@ -89,7 +89,6 @@ func TestLimitOfTheBody(t *testing.T) {
 		{"length too large with Expect", req("POST", "/", "", "Content-Length: 1001", "Expect: 100-continue"), 413, false},
 		{"chunked fits", req("POST", "/", chunks(strings.Repeat("x", 500), strings.Repeat("y", 500)), "Transfer-Encoding: chunked"), 200, true},
 		{"chunked too large", req("POST", "/", chunks(strings.Repeat("x", 500), strings.Repeat("y", 501)), "Transfer-Encoding: chunked"), 413, true},
-		{"chunk too large, announced only", req("POST", "/", "7fffffff\r\n", "Transfer-Encoding: chunked"), 413, true},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			if r.want == 413 && differs(t, "it lingers for 5 s and answers 400 to a chunk of 2^63-1 bytes") {

@@ -89,7 +89,7 @@ func TestRemovedServer(t *testing.T) {
 				return
 			}
 			if m.Target == "/slow" {
-				<-release
+				w.wait(release)
 			}
 			w.trySend(ok("leaving"))
 		}

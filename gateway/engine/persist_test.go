@@ -138,6 +138,7 @@ func TestUpstreamPersistence(t *testing.T) {
 // The server said how long it keeps an idle connection; the gateway gives it
 // up before.
 func TestUpstreamKeepAliveTimeoutIsRespected(t *testing.T) {
+	t.Parallel()
 	if differs(t, "it does not know Keep-Alive: timeout") {
 		return
 	}
@@ -180,7 +181,7 @@ func TestUpstreamKeepaliveTimeout(t *testing.T) {
 // At most Keepalive idle connections are kept.
 func TestUpstreamKeepaliveBound(t *testing.T) {
 	release := make(chan struct{})
-	b := newBackend(t, serve(func(*message) string { <-release; return ok("") }))
+	b := newBackend(t, serveAfter(release, func(*message) string { return ok("") }))
 	cfg := poolConfig{Specs: specs(b.addr)}
 	cfg.Settings.Keepalive = 2
 	p := startProxy(t, proxyConfig{Pools: map[string]poolConfig{"web": cfg}})
@@ -266,12 +267,7 @@ func chunked(body string) string {
 // The first of pipelined requests takes long: the others wait their turn.
 func TestPipelinedRequestsWaitForASlowOne(t *testing.T) {
 	release := make(chan struct{})
-	b := newBackend(t, serve(func(m *message) string {
-		if m.Target == "/slow" {
-			<-release
-		}
-		return ok(m.Target)
-	}))
+	b := newBackend(t, serveAfter(release, func(m *message) string { return ok(m.Target) }))
 	c := front(t, b).dial()
 	c.send(get("/slow") + get("/a") + req("HEAD", "/b", "") + get("/c"))
 	b.connected(0)

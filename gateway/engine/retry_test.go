@@ -295,6 +295,7 @@ func TestClosedIdleConnectionIsNotUsed(t *testing.T) {
 
 // max_fails within fail_timeout: the server rests, then is let in again.
 func TestFailedServerRests(t *testing.T) {
+	t.Parallel()
 	dead, tries := counted(t, func(w *wire, m *message) { w.reset() })
 	good := hello(t)
 	cfg := withRetry(onError, dead.addr, good.addr)

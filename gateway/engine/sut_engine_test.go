@@ -43,7 +43,7 @@ func startEngine(t testing.TB, cfg proxyConfig) *proxy {
 		active: func() []int64 {
 			var n []int64
 			for _, m := range e.LoopMetrics() {
-				n = append(n, m.ActiveConnections.Load())
+				n = append(n, m.Active.Load())
 			}
 			return n
 		},

@@ -45,6 +45,7 @@ func TestHeaderTimeout(t *testing.T) {
 // The time for a head is for the whole of it: a byte now and then does not
 // buy more.
 func TestHeaderTimeoutOfADrippingClient(t *testing.T) {
+	t.Parallel()
 	b := hello(t)
 	c := slow(t, times{Header: 3 * short}, b).dial()
 	began := time.Now()
@@ -112,6 +113,7 @@ func TestBodyTimeout(t *testing.T) {
 
 // A body that trickles is cut although each byte comes in time.
 func TestBodyRateFloor(t *testing.T) {
+	t.Parallel()
 	if differs(t, "it has no such thing") {
 		return
 	}
@@ -135,10 +137,11 @@ func TestBodyRateFloor(t *testing.T) {
 
 // The floor counts what the client does, not what the server does not take.
 func TestBodyRateFloorSparesAFastClient(t *testing.T) {
+	t.Parallel()
 	const size = 16 << 20
 	hold := make(chan struct{})
 	b := newBackend(t, unrecorded(func(w *wire, m *message) {
-		<-hold
+		w.wait(hold)
 		if err := checkPattern(w.r, size); err != nil {
 			w.fail("%v", err)
 		}

@@ -35,7 +35,7 @@ func TestTunnel(t *testing.T) {
 		w.closeWrite()
 		w.expect("client still speaks")
 		w.end()
-	})
+	}, always(ok("")))
 	p := front(t, b)
 	c := p.dial()
 	c.send(upgrade("/chat"))

@@ -28,6 +28,7 @@ type wire struct {
 	r    *bufio.Reader
 	seen *record       // what a backend received, nil for clients
 	done chan struct{} // closed when a backend's script is over
+	quit chan struct{} // closed when the backend stops
 }
 
 // record keeps every byte a backend connection received.
@@ -55,7 +56,7 @@ func (r *record) http() []byte {
 }
 
 func newWire(t testing.TB, side string, conn *net.TCPConn) *wire {
-	w := &wire{t: t, side: side, conn: conn, done: make(chan struct{})}
+	w := &wire{t: t, side: side, conn: conn, done: make(chan struct{}), quit: make(chan struct{})}
 	var src io.Reader = conn
 	if side == "backend" {
 		w.seen = &record{tunnel: -1}
@@ -228,6 +229,14 @@ func (w *wire) open() {
 	w.t.Helper()
 	w.send("GET /open HTTP/1.1\r\nHost: a\r\n\r\n")
 	w.answer(200)
+}
+
+// wait holds a backend's script until the gate is closed.
+func (w *wire) wait(gate <-chan struct{}) {
+	select {
+	case <-gate:
+	case <-w.quit:
+	}
 }
 
 // finished waits until a backend's script is over.
