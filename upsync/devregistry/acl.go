@@ -23,7 +23,7 @@ type authorizer struct {
 }
 
 // SetTokens replaces the tokens, as a change of policies does; nil turns ACLs
-// off. Queries that wait are judged again when they wake.
+// off. Requests under way keep what they began with.
 func (r *Registry) SetTokens(tokens map[string]Policy) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

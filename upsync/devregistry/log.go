@@ -30,7 +30,6 @@ type requestLog struct {
 	mu       sync.Mutex
 	limit    int
 	entries  []*Request
-	total    int
 	counts   map[string]int
 	inFlight int
 	waiting  map[*recorder]struct{}
@@ -80,7 +79,6 @@ func (l *requestLog) begin(w http.ResponseWriter, req *http.Request, now time.Ti
 		if len(l.entries) > l.limit {
 			l.entries = l.entries[len(l.entries)-l.limit:]
 		}
-		l.total++
 		l.inFlight++
 		l.counts[e.Path]++
 	})
@@ -193,13 +191,12 @@ func (l *requestLog) count(prefix string) int {
 // ResetLog empties the log and the counters; what is under way stays known.
 func (r *Registry) ResetLog() {
 	r.log.update(func() {
-		r.log.entries, r.log.total = nil, 0
+		r.log.entries = nil
 		clear(r.log.counts)
 	})
 }
 
-// InFlight returns how many requests are under way, Blocked how many of them
-// wait for a change on a path that begins with prefix.
+// InFlight returns how many requests are under way, those that wait included.
 func (r *Registry) InFlight() int {
 	r.log.mu.Lock()
 	defer r.log.mu.Unlock()

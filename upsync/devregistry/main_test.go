@@ -1,7 +1,6 @@
 package devregistry
 
 import (
-	"io"
 	"log/slog"
 	"testing"
 
@@ -9,6 +8,6 @@ import (
 )
 
 // quiet keeps the labels of the registries out of the test's output.
-var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+var quiet = slog.New(slog.DiscardHandler)
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
