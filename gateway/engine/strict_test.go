@@ -368,3 +368,5 @@ func agree(std *bufio.Reader, m *message) error {
 	}
 	return nil
 }
+
+func newReader(b []byte) *bufio.Reader { return bufio.NewReader(bytes.NewReader(b)) }
