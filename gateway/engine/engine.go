@@ -146,10 +146,11 @@ func (e *Engine) Start() {
 }
 
 // Publish makes cfg what new requests are served by. Requests under way
-// finish by what they began with.
+// finish by what they began with. When it returns on a running engine no loop
+// writes to the access log of the configuration before.
 func (e *Engine) Publish(cfg *Config) {
 	e.cfg.Store(cfg)
-	e.each(func(l *loop) { l.configure(cfg) })
+	e.wait(func(l *loop) { l.configure(cfg) })
 }
 
 // Attach makes the loops follow a pool. Call it once for each pool of the
@@ -236,12 +237,14 @@ func (e *Engine) Unlisten(addr string) {
 	ln.file.Close()
 }
 
-// wait runs f on every loop and returns when all have.
+// wait runs f on every loop and returns when all have. Loops that do not run
+// yet are not waited for.
 func (e *Engine) wait(f func(*loop)) {
 	e.mu.Lock()
 	started := e.started
 	e.mu.Unlock()
 	if !started {
+		e.each(f)
 		return
 	}
 	var wg sync.WaitGroup

@@ -386,8 +386,25 @@ func newServer(addr string) *Server {
 // Set is the upstreams by name. Lookups are lock-free; the map is replaced
 // as a whole on every change.
 type Set struct {
-	m  atomic.Pointer[map[string]*Pool]
-	mu sync.Mutex
+	m            atomic.Pointer[map[string]*Pool]
+	mu           sync.Mutex // serialises Update
+	joined, left func(*Pool)
+}
+
+// Notify sets the functions, which may be nil, that are called for each pool that enters the set,
+// before Lookup can find it, and for each that leaves it, when Lookup cannot
+// find it any more. They run on the goroutine of Update and must not call it.
+// Pools that are in the set already are told of at once.
+func (s *Set) Notify(joined, left func(*Pool)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.joined, s.left = joined, left
+	if joined == nil {
+		return
+	}
+	for _, p := range s.All() {
+		joined(p)
+	}
 }
 
 // Lookup returns the pool of that name or nil. It allocates nothing, also
@@ -413,7 +430,8 @@ func (s *Set) All() []*Pool {
 	return all
 }
 
-// Put adds or replaces pools by name; Remove drops names. Both may be nil.
+// Update drops the names in remove, then adds or replaces pools by name. Both
+// may be nil.
 func (s *Set) Update(put []*Pool, remove []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -429,5 +447,22 @@ func (s *Set) Update(put []*Pool, remove []string) {
 	for _, p := range put {
 		next[p.Name] = p
 	}
+	was := s.m.Load()
+	s.tell(s.joined, next, was)
 	s.m.Store(&next)
+	if was != nil {
+		s.tell(s.left, *was, &next)
+	}
+}
+
+// tell calls f for the pools that are in one map and not in the other.
+func (s *Set) tell(f func(*Pool), in map[string]*Pool, notIn *map[string]*Pool) {
+	if f == nil {
+		return
+	}
+	for name, p := range in {
+		if notIn == nil || (*notIn)[name] != p {
+			f(p)
+		}
+	}
 }

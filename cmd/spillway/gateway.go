@@ -1,0 +1,39 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"spillway/configs"
+)
+
+// gateway is the verb that serves traffic.
+func (t *terminal) gateway(args []string) int {
+	fs := t.newFlags("gateway")
+	flags := configs.Flags(fs)
+	if code, done := t.parse(fs, args, 0); done {
+		return code
+	}
+	if flags.Config == "" {
+		return t.misuse("gateway: --config FILE is missing")
+	}
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
+	defer signal.Stop(signals)
+
+	load := func() (*configs.Config, error) { return loadChecked(t.source(flags)) }
+	cfg, err := load()
+	if err != nil {
+		return t.failLoad(err)
+	}
+	log := newLogger(t.err, &cfg.Log)
+	slogDefault(log)
+	s, err := newServer(cfg, load, log)
+	if err != nil {
+		fmt.Fprintln(t.err, "spillway:", err)
+		return exitFailure
+	}
+	return s.run(signals)
+}

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"spillway/configs"
+	"spillway/gateway"
+	"spillway/gateway/admin"
+	"spillway/gateway/upstream"
+	"spillway/upsync"
+)
+
+// server is a gateway with what feeds it: a configuration, the syncer and the
+// pools between them.
+type server struct {
+	load   func() (*configs.Config, error)
+	log    *logger
+	env    func(string) (string, bool)
+	set    *upstream.Set
+	syncer *upsync.Syncer
+	gw     *gateway.Gateway
+
+	mu  sync.Mutex // held by reload
+	cfg *configs.Config
+
+	foundMu  sync.Mutex
+	patterns map[string]configs.Upstream // by name
+	found    map[*upstream.Pool]string   // discovered pools and the name of their pattern
+}
+
+// newServer builds everything and serves nothing yet.
+func newServer(cfg *configs.Config, load func() (*configs.Config, error), log *logger) (*server, error) {
+	s := &server{
+		load: load, log: log, env: os.LookupEnv, cfg: cfg,
+		set: &upstream.Set{}, found: map[*upstream.Pool]string{},
+	}
+	for _, w := range cfg.Warnings() {
+		log.Warn(w.Error())
+	}
+	if _, err := raiseFiles(); err != nil {
+		log.Warn("cannot raise the limit of open files", "error", err)
+	}
+	loops := loopsFor(cfg.Gateway.Loops, os.DirFS("/"))
+	runtime.GOMAXPROCS(loops + 1) // one for everything beside the loops
+	s.setPatterns(cfg)
+	pools, ups := s.upstreams(cfg)
+	s.set.Update(pools, nil)
+	var err error
+	s.syncer, err = upsync.New(upsync.Options{
+		Consul: consulConfig(&cfg.Consul), Upstreams: ups, Set: s.set, NewPool: s.newFound, Log: log.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.gw, err = s.newGateway(loops)
+	return s, err
+}
+
+func (s *server) newGateway(loops int) (*gateway.Gateway, error) {
+	settings := gatewaySettings(s.cfg)
+	sockets, err := inherited(s.env, os.Getpid(), settings.Listen)
+	if err != nil {
+		return nil, err
+	}
+	adminOptions, err := s.adminOptions()
+	if err != nil {
+		return nil, err
+	}
+	return gateway.New(gateway.Options{
+		Loops: loops, Set: s.set, Settings: settings, Admin: adminOptions, Sockets: sockets,
+		First: s.first, Serving: s.serving, Log: s.log.Logger,
+		Upstreams: func() (string, string) { return health(s.syncer) },
+	})
+}
+
+func (s *server) adminOptions() (*admin.Options, error) {
+	a := &s.cfg.Admin
+	if a.Listen == "" || a.Listen == "off" {
+		return nil, nil
+	}
+	token := string(a.Token)
+	if a.TokenFile != "" {
+		text, err := os.ReadFile(a.TokenFile)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read admin token: %w", err)
+		}
+		token = string(trimLine(text))
+	}
+	return &admin.Options{
+		Listen: a.Listen, Token: token, Log: s.log.Logger,
+		Views: admin.Views{
+			Sync:      func(name string) admin.SyncInfo { return syncInfo(s.syncer, name) },
+			Decisions: func(name string) []admin.Decision { return decisions(s.syncer, name) },
+			Reload:    s.reload,
+			Config:    s.effective,
+		},
+	}, nil
+}
+
+// trimLine drops the end of the line an editor leaves behind a secret.
+func trimLine(b []byte) []byte {
+	for len(b) > 0 && (b[len(b)-1] == '\n' || b[len(b)-1] == '\r') {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+func (s *server) effective() ([]byte, error) {
+	return configs.Effective(s.config(), true), nil
+}
+
+// firstLimit is how long the listeners wait for the first servers of
+// upstreams that do not depend on them.
+const firstLimit = 3 * time.Second
+
+// first waits until every upstream has its first servers, or cannot have them
+// for now. Without a strong dependency the gateway then listens all the same
+// and answers 503 until there are some.
+func (s *server) first(ctx context.Context) error {
+	limited := ctx
+	if !dependsStrongly(s.config()) {
+		var stop context.CancelFunc
+		limited, stop = context.WithTimeout(ctx, firstLimit)
+		defer stop()
+	}
+	err := s.syncer.WaitFirst(limited)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		s.log.Warn("listening without all first servers", "error", err)
+		return nil
+	}
+	return err
+}
+
+func dependsStrongly(cfg *configs.Config) bool {
+	for _, u := range cfg.Upstreams {
+		if u.StrongDependency {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *server) serving([]net.Addr) {
+	if _, degraded := health(s.syncer); degraded != "" {
+		s.log.Warn("serving, degraded", "why", degraded)
+	} else {
+		s.log.Info("serving")
+	}
+	s.tell("READY=1")
+}
+
+// tell passes a state to the service manager.
+func (s *server) tell(state string) {
+	if err := notify(s.env, state); err != nil {
+		s.log.Warn(err.Error())
+	}
+}
+
+// upstreams are the pools of a configuration, those in use where they can
+// stay, and what the syncer is told of them.
+func (s *server) upstreams(cfg *configs.Config) (pools []*upstream.Pool, ups []upsync.Upstream) {
+	for _, name := range cfg.UpstreamNames() {
+		u := cfg.Upstreams[name]
+		var pool *upstream.Pool
+		if _, discovers := u.Discovers(); !discovers {
+			pool = s.poolFor(name, &u)
+			pools = append(pools, pool)
+		}
+		ups = append(ups, syncUpstream(name, &u, pool))
+	}
+	return pools, ups
+}
+
+// poolFor is the pool of that name, or a new one that begins with the servers
+// of the one in use: the order of servers of a registry is not that of a
+// list.
+func (s *server) poolFor(name string, u *configs.Upstream) *upstream.Pool {
+	have := s.set.Lookup(name)
+	newestFirst := u.FromConsul()
+	if have != nil && have.NewestFirst == newestFirst {
+		return have
+	}
+	pool := upstream.NewPool(name, poolSettings(u))
+	pool.NewestFirst = newestFirst
+	if have != nil {
+		snap := have.Load()
+		specs := make([]upstream.Spec, len(snap.Entries))
+		for i := range snap.Entries {
+			specs[i] = snap.Entries[i].Spec
+		}
+		pool.Apply(specs, snap.Meta)
+	}
+	return pool
+}
+
+// newFound makes the pool of a discovered upstream. It runs under the
+// syncer's locks.
+func (s *server) newFound(pattern upsync.Upstream, name string) *upstream.Pool {
+	s.foundMu.Lock()
+	defer s.foundMu.Unlock()
+	u := s.patterns[pattern.Name]
+	p := upstream.NewPool(name, poolSettings(&u))
+	p.NewestFirst = true
+	s.found[p] = pattern.Name
+	return p
+}
+
+// setPatterns remembers what newFound makes pools from.
+func (s *server) setPatterns(cfg *configs.Config) {
+	s.foundMu.Lock()
+	defer s.foundMu.Unlock()
+	s.patterns = map[string]configs.Upstream{}
+	for name, u := range cfg.Upstreams {
+		if _, discovers := u.Discovers(); discovers {
+			s.patterns[name] = u
+		}
+	}
+}
+
+// config is the configuration in effect.
+func (s *server) config() *configs.Config {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cfg
+}
