@@ -41,7 +41,7 @@ func (f *feed) start() {
 	ctx := f.ctx
 	f.s.running.Go(func() {
 		f.s.client.Watch(ctx, f.query, consul.Handler{
-			Apply: f.apply, Unchanged: f.verified, Failed: f.failed,
+			Apply: f.apply, Unchanged: f.verified, InDoubt: f.inDoubt, Failed: f.failed,
 		})
 	})
 }
@@ -103,6 +103,18 @@ func (f *feed) failed(reason string, err error) {
 	for _, p := range f.patterns {
 		p.failedRead(err)
 	}
+}
+
+// inDoubt reports whether an upstream serves what the registry does not list.
+func (f *feed) inDoubt() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, m := range f.members {
+		if m.doubtful.Load() {
+			return true
+		}
+	}
+	return false
 }
 
 func (f *feed) targets() []*member {

@@ -27,6 +27,8 @@ type rig struct {
 	srv  *devregistry.Server
 	sync *Syncer
 	set  *upstream.Set
+	// saved is a snapshot for a test to restore.
+	saved *devregistry.Snapshot
 }
 
 func newRegistry(t *testing.T) (*devregistry.Registry, *devregistry.Server) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"spillway/gateway/upstream"
@@ -20,6 +21,9 @@ type member struct {
 	key   string        // what its feed finds it by: the KV prefix, else the name
 	found string        // the pattern's key if it was discovered
 	first chan struct{} // closed when something can be served, or a read failed
+
+	// doubtful says the registry's word was not followed: see feed.inDoubt.
+	doubtful atomic.Bool
 
 	fileWatch *fileWatch         // of a File source; guarded by Syncer.mu
 	stopFile  context.CancelFunc // once it runs
@@ -134,6 +138,7 @@ func (m *member) failing() map[string]bool {
 // settle makes a verdict the state and applies it; mu is held.
 func (m *member) settle(v Verdict, obs consul.Observation) {
 	m.serving, m.held = v.Serve, v.Held
+	m.doubtful.Store(v.Outcome == Refused || len(v.Held) > 0)
 	ch := m.publish()
 	d := Decision{
 		At: m.s.opts.Now(), Outcome: v.Outcome, Reason: v.Reason, Index: obs.Index,

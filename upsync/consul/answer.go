@@ -36,8 +36,10 @@ func Reason(err error) string {
 	return "unreachable"
 }
 
-// decode reads the answer into the decoder's staged set.
+// decode reads the answer into the decoder's staged set, and counts the time
+// that took without the time spent waiting for bytes.
 func (w *watch) decode(ctx context.Context, cancel context.CancelCauseFunc, resp *http.Response) (changed bool, err error) {
+	began := time.Now()
 	if resp.StatusCode == http.StatusNotFound && w.q.Kind == KV && resp.Header.Get("X-Consul-Index") != "" {
 		return w.dec.absent(), nil
 	}
@@ -54,6 +56,7 @@ func (w *watch) decode(ctx context.Context, cancel context.CancelCauseFunc, resp
 	if err == nil {
 		changed, err = w.dec.decode(r)
 	}
+	w.pace.spent(time.Since(began) - body.idle)
 	if err != nil {
 		return false, bodyError(ctx, err)
 	}
@@ -104,6 +107,7 @@ type steady struct {
 	start time.Time
 	n     int64
 	set   time.Time
+	idle  time.Duration // spent waiting for bytes
 }
 
 const (
@@ -121,7 +125,9 @@ func (s *steady) stop() { s.timer.Stop() }
 // Read implements io.Reader. The timer is moved only when there is a second to
 // gain.
 func (s *steady) Read(p []byte) (int, error) {
+	began := time.Now()
 	n, err := s.Reader.Read(p)
+	s.idle += time.Since(began)
 	s.n += int64(n)
 	due := s.start.Add(steadyGrace + time.Duration(float64(s.n)/steadyRate*float64(time.Second)))
 	if due.Sub(s.set) > time.Second {

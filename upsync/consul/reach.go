@@ -27,7 +27,7 @@ type timing struct {
 
 func defaultTiming() timing {
 	return timing{
-		probe: 500 * time.Millisecond, probeLimit: 2 * time.Second,
+		probe: 500 * time.Millisecond, probeLimit: 500 * time.Millisecond,
 		live: time.Second, liveLimit: time.Second, release: 200 * time.Millisecond,
 		backoffMin: 250 * time.Millisecond, backoffMax: 5 * time.Second, forbidden: 30 * time.Second,
 		answer: 10 * time.Second, slack: 10 * time.Second, poll: time.Second,
@@ -46,7 +46,8 @@ const dialTimeout = 450 * time.Millisecond
 //	 +---------------------------+-----------------------------+
 //
 // A suspected address gets no new requests, those in flight go on: the agent
-// may only have closed one connection. When it is down they are cancelled.
+// may only have closed one connection. When it is down, or missed its checks,
+// they are cancelled.
 // Watches use the first address that is up; while there is none they wait,
 // and none of them asks.
 type reach struct {
@@ -159,19 +160,20 @@ func (c *Client) attend(ctx context.Context, ep *endpoint) {
 		up, life := c.reach.state(ep)
 		if !up {
 			misses = 0
+			began := time.Now()
 			err := c.probe(ctx, ep)
 			if err == nil {
 				c.reach.up(ep)
 				continue
 			}
 			c.reach.down(ep, err)
-			sleep(ctx, c.timing.probe)
+			sleep(ctx, c.timing.probe-time.Since(began))
 			continue
 		}
 		select {
 		case <-ctx.Done():
 		case <-c.reach.wake[ep]:
-		case <-time.After(c.timing.live):
+		case <-time.After(c.timing.live >> (4 * misses)):
 			misses = c.checkLive(ctx, ep, life, misses)
 		}
 	}
@@ -189,7 +191,10 @@ func (c *Client) checkLive(ctx context.Context, ep *endpoint, life context.Conte
 		return 0
 	}
 	if misses++; misses >= 2 {
-		c.reach.suspect(ep, life, fmt.Errorf("no answer to %d checks: %w", misses, err))
+		// What is in flight may have been swallowed: do not wait for it.
+		err = fmt.Errorf("no answer to %d checks: %w", misses, err)
+		c.reach.suspect(ep, life, err)
+		c.reach.down(ep, err)
 	}
 	return misses
 }

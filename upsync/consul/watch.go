@@ -20,6 +20,11 @@ type Handler struct {
 	Apply func(*Answer) error
 	// Unchanged is called when a read showed what is known already.
 	Unchanged func(Observation)
+	// InDoubt reports whether what is in use is not what the registry last
+	// said. While it is, reads block for a second only, and longer and longer:
+	// a registry that lost its data, or our right to it, does not say when it
+	// has it back. Nil is never.
+	InDoubt func() bool
 	// Failed is called for each read that failed, with the reason as a short
 	// word for counting (see Reason).
 	Failed func(reason string, err error)
@@ -49,6 +54,7 @@ type watch struct {
 	insist time.Time // when the leader may be asked again
 	// leader asks for the next read to go to the leader.
 	leader  bool
+	doubts  int // reads in a row that ended in doubt
 	polling bool
 	settled bool   // an answer was committed
 	path    string // and query that stays the same
@@ -188,8 +194,11 @@ var (
 
 // wait is the time to block, varied so that watches do not expire together.
 func (w *watch) wait() time.Duration {
-	d := time.Duration((0.9 + 0.2*w.c.env.Rand()) * float64(w.c.cfg.Wait))
-	return min(d, 10*time.Minute)
+	d := w.c.cfg.Wait
+	if w.doubts > 0 {
+		d = min(d, time.Second<<min(w.doubts-1, 5))
+	}
+	return min(time.Duration((0.9+0.2*w.c.env.Rand())*float64(d)), 10*time.Minute)
 }
 
 // url completes the query of one read; wait 0 does not block.
@@ -249,7 +258,6 @@ func (w *watch) answer(ctx context.Context, cancel context.CancelCauseFunc, ep *
 
 	changed, err := w.decode(ctx, cancel, resp)
 	took := w.c.env.Now().Sub(at)
-	w.pace.spent(took)
 	if err != nil {
 		return err
 	}
@@ -262,8 +270,20 @@ func (w *watch) answer(ctx context.Context, cancel context.CancelCauseFunc, ep *
 	} else if w.h.Unchanged != nil {
 		w.h.Unchanged(obs)
 	}
+	w.countDoubt(changed)
 	w.commit(&obs, resp.Header.Get("X-Consul-Index"))
 	return nil
+}
+
+func (w *watch) countDoubt(changed bool) {
+	switch {
+	case w.h.InDoubt == nil || !w.h.InDoubt():
+		w.doubts = 0
+	case changed:
+		w.doubts = 1
+	default:
+		w.doubts++
+	}
 }
 
 // commit keeps the index of a set that was applied. An index that went back
