@@ -84,18 +84,21 @@ func TestForwardedFields(t *testing.T) {
 	}{
 		{"added", plain, RequestRewrite{XForwarded: true}, "GET / HTTP/1.1\r\nHost: a:1\r\n" + own + "\r\n"},
 		{
-			"replaced", set, RequestRewrite{XForwarded: true},
+			"replaced", set,
+			RequestRewrite{XForwarded: true},
 			"GET / HTTP/1.1\r\nHost: a:1\r\nForwarded: for=1.1.1.1\r\nX-Request-ID: theirs\r\nVia: 1.0 x\r\n" + own + "\r\n",
 		},
 		{
-			"appended and kept", set, RequestRewrite{XForwarded: true, Trusted: true},
+			"appended and kept", set,
+			RequestRewrite{XForwarded: true, Trusted: true},
 			"GET / HTTP/1.1\r\nHost: a:1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: h\r\nForwarded: for=1.1.1.1\r\n" +
 				"X-Request-ID: theirs\r\nVia: 1.0 x\r\nX-Forwarded-For: 1.1.1.1, 2.2.2.2, 3.3.3.3, 9.9.9.9\r\n\r\n",
 		},
 		{"trusted without any", plain, RequestRewrite{XForwarded: true, Trusted: true}, "GET / HTTP/1.1\r\nHost: a:1\r\n" + own + "\r\n"},
 		{"off", set, RequestRewrite{}, set},
 		{
-			"via and id added", plain, RequestRewrite{Via: "gw", RequestID: []byte("id1")},
+			"via and id added", plain,
+			RequestRewrite{Via: "gw", RequestID: []byte("id1")},
 			"GET / HTTP/1.1\r\nHost: a:1\r\nVia: 1.1 gw\r\nX-Request-ID: id1\r\n\r\n",
 		},
 		{
@@ -104,15 +107,18 @@ func TestForwardedFields(t *testing.T) {
 			"GET / HTTP/1.1\r\nHost: a:1\r\nVia: 1.0 x\r\nX-Request-Id: theirs\r\nVia: 1.0 gw\r\n\r\n",
 		},
 		{
-			"Forwarded replaced", "GET / HTTP/1.1\r\nHost: a:1\r\nForwarded: for=x\r\n\r\n", RequestRewrite{Forwarded: true},
+			"Forwarded replaced", "GET / HTTP/1.1\r\nHost: a:1\r\nForwarded: for=x\r\n\r\n",
+			RequestRewrite{Forwarded: true},
 			"GET / HTTP/1.1\r\nHost: a:1\r\nForwarded: for=9.9.9.9;host=\"a:1\";proto=http\r\n\r\n",
 		},
 		{
-			"Forwarded appended", "GET / HTTP/1.1\r\nHost: a:1\r\nForwarded: for=x\r\n\r\n", RequestRewrite{Forwarded: true, Trusted: true},
+			"Forwarded appended", "GET / HTTP/1.1\r\nHost: a:1\r\nForwarded: for=x\r\n\r\n",
+			RequestRewrite{Forwarded: true, Trusted: true},
 			"GET / HTTP/1.1\r\nHost: a:1\r\nForwarded: for=x, for=9.9.9.9;host=\"a:1\";proto=http\r\n\r\n",
 		},
 		{
-			"expectation stripped", "POST / HTTP/1.1\r\nHost: a:1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n", RequestRewrite{StripExpect: true},
+			"expectation stripped", "POST / HTTP/1.1\r\nHost: a:1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n",
+			RequestRewrite{StripExpect: true},
 			"POST / HTTP/1.1\r\nHost: a:1\r\nContent-Length: 1\r\n\r\n",
 		},
 	} {

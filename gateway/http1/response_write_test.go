@@ -39,7 +39,8 @@ func TestForwardedResponseHead(t *testing.T) {
 		{"304", "HTTP/1.1 304 No\r\n" + cl + "\r\n", ResponseRewrite{}, "HTTP/1.1 304 No\r\n" + cl + "\r\n"},
 		{"1xx", "HTTP/1.1 103 Early\r\nLink: x\r\n" + cl + "\r\n", ResponseRewrite{AddDate: []byte("now")}, "HTTP/1.1 103 Early\r\nLink: x\r\n\r\n"},
 		{
-			"switch", "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", ResponseRewrite{Upgrade: true},
+			"switch", "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+			ResponseRewrite{Upgrade: true},
 			"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
 		},
 		{
@@ -47,7 +48,8 @@ func TestForwardedResponseHead(t *testing.T) {
 			"HTTP/1.1 426 U\r\nUpgrade: websocket\r\n" + cl + "Connection: upgrade\r\n\r\n",
 		},
 		{
-			"upgrade required and close", "HTTP/1.1 426 U\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", ResponseRewrite{Framing: CloseBody},
+			"upgrade required and close", "HTTP/1.1 426 U\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+			ResponseRewrite{Framing: CloseBody},
 			"HTTP/1.1 426 U\r\nUpgrade: websocket\r\nConnection: close, upgrade\r\n\r\n",
 		},
 		{"upgrade of 200", s + "Upgrade: websocket\r\nConnection: Upgrade\r\n" + cl + "\r\n", ResponseRewrite{Framing: LengthBody, Length: 5, Upgrade: true}, s + cl + "\r\n"},

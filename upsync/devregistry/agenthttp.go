@@ -230,9 +230,11 @@ func serveCheckDeregister(c *call) (any, error) {
 func serveCheckPass(c *call) (any, error) {
 	return nil, c.setTTL(statusPassing, c.query.values.Get("note"))
 }
+
 func serveCheckWarn(c *call) (any, error) {
 	return nil, c.setTTL(statusWarning, c.query.values.Get("note"))
 }
+
 func serveCheckFail(c *call) (any, error) {
 	return nil, c.setTTL(statusCritical, c.query.values.Get("note"))
 }

@@ -165,8 +165,10 @@ func (p *player) do(method, path, body string) reply {
 		p.t.Fatal(err)
 	}
 	r := reply{status: resp.StatusCode, body: compact(raw)}
-	for _, name := range []string{"Content-Type", "X-Consul-Index", "X-Consul-Knownleader", "X-Consul-Lastcontact",
-		"X-Consul-Effective-Consistency", "X-Consul-Query-Backend", "X-Consul-Reason", "Allow", "Location"} {
+	for _, name := range []string{
+		"Content-Type", "X-Consul-Index", "X-Consul-Knownleader", "X-Consul-Lastcontact",
+		"X-Consul-Effective-Consistency", "X-Consul-Query-Backend", "X-Consul-Reason", "Allow", "Location",
+	} {
 		if v := resp.Header.Get(name); v != "" {
 			r.headers = append(r.headers, name+": "+v)
 		}
