@@ -175,14 +175,6 @@ func (l *loop) statsOf(name string) *metrics.Upstream {
 	return m
 }
 
-// deadline is when a timeout that starts now ends, 0 for no timeout.
-func (l *loop) deadline(d time.Duration) int64 {
-	if d <= 0 {
-		return 0
-	}
-	return l.loop.Now() + int64(d)
-}
-
 // arm sets or clears a source's deadline.
 func (l *loop) arm(s *netloop.Source, d time.Duration) {
 	if d <= 0 {

@@ -15,7 +15,6 @@ type record struct {
 	addrs  []string
 	status []int
 	values [][]byte
-	sent   int64
 	head   int64
 	reused bool
 }
