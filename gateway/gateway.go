@@ -24,6 +24,7 @@ import (
 
 	"spillway/gateway/admin"
 	"spillway/gateway/engine"
+	"spillway/gateway/metrics"
 	"spillway/gateway/upstream"
 )
 
@@ -48,6 +49,9 @@ type Options struct {
 	// Upstreams, if set, tells for readiness which upstreams wait for their
 	// first servers, and which are served from second best: "" for none.
 	Upstreams func() (waiting, degraded string)
+	// Metrics is what the caller adds to /metrics: Sync, Config, Version and
+	// Revision. The gateway fills the other sources.
+	Metrics metrics.Sources
 	// Serving, if set, is called when all listeners are open.
 	Serving func(addrs []net.Addr)
 	// Applied is passed to the engine.
@@ -69,10 +73,11 @@ type Gateway struct {
 	phase  atomic.Int32
 	ended  chan struct{} // closed when Shutdown is done
 
-	mu        sync.Mutex // serialises Run's start, Reload, Drain and Shutdown
+	mu        sync.Mutex // serialises changes of phase and settings
 	settings  Settings
 	accessLog accessLog
-	addrs     map[string]net.Addr // open listeners by configured address
+	lost      metrics.AccessLogStatus // by access logs that were closed
+	addrs     map[string]net.Addr     // open listeners by configured address
 }
 
 // The phases of a gateway, in order.
@@ -180,12 +185,13 @@ func (g *Gateway) Shutdown(ctx context.Context) (cut int) {
 
 func (g *Gateway) end(ctx context.Context) (cut int) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.phase.Swap(ended) == ended {
+	was := g.phase.Swap(ended) // from here on nothing changes settings
+	g.mu.Unlock()
+	if was == ended {
 		return 0
 	}
-	cut = g.engine.Shutdown(ctx)
 	g.opt.Set.Notify(nil, nil)
+	cut = g.engine.Shutdown(ctx)
 	if g.admin != nil {
 		last, stop := context.WithTimeout(context.Background(), adminGrace)
 		defer stop()
@@ -214,6 +220,9 @@ func (g *Gateway) openAdmin() error {
 		o.Log = g.log
 	}
 	var err error
+	if o.Views.Metrics, err = g.metricsHandler(); err != nil {
+		return err
+	}
 	g.admin, err = admin.New(o)
 	return err
 }
@@ -284,6 +293,7 @@ func (g *Gateway) Reload(s Settings) error {
 	g.unlistenOthers(s.Listen)
 	if next != g.accessLog {
 		g.accessLog.close()
+		g.lost = g.accessLog.status(g.lost)
 	}
 	g.accessLog, g.settings = next, s
 	return nil
@@ -307,6 +317,9 @@ func (g *Gateway) relisten(want []string) error {
 func (g *Gateway) ReopenLogs() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.phase.Load() == ended {
+		return nil
+	}
 	if err := g.accessLog.reopen(); err != nil {
 		return fmt.Errorf("cannot reopen access log: %w", err)
 	}

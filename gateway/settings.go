@@ -6,6 +6,7 @@ import (
 
 	"spillway/gateway/accesslog"
 	"spillway/gateway/engine"
+	"spillway/gateway/metrics"
 	"spillway/gateway/route"
 )
 
@@ -76,6 +77,15 @@ func (a accessLog) close() error {
 		return nil
 	}
 	return a.logger.Close()
+}
+
+// status adds what this log lost to before.
+func (a accessLog) status(before metrics.AccessLogStatus) metrics.AccessLogStatus {
+	if a.logger != nil {
+		before.Dropped += a.logger.Dropped()
+		before.WriteErrors += a.logger.WriteErrors()
+	}
+	return before
 }
 
 func (a accessLog) reopen() error {

@@ -19,10 +19,8 @@ func (t *terminal) gateway(args []string) int {
 	if flags.Config == "" {
 		return t.misuse("gateway: --config FILE is missing")
 	}
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
-	defer signal.Stop(signals)
-
+	signals, stop := watchSignals()
+	defer stop()
 	load := func() (*configs.Config, error) { return loadChecked(t.source(flags)) }
 	cfg, err := load()
 	if err != nil {
@@ -30,10 +28,17 @@ func (t *terminal) gateway(args []string) int {
 	}
 	log := newLogger(t.err, &cfg.Log)
 	slogDefault(log)
-	s, err := newServer(cfg, load, log)
+	s, err := newServer(cfg, load, log, nil)
 	if err != nil {
 		fmt.Fprintln(t.err, "spillway:", err)
 		return exitFailure
 	}
 	return s.run(signals)
+}
+
+// watchSignals takes over the signals that mean something to a gateway.
+func watchSignals() (signals chan os.Signal, stop func()) {
+	signals = make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
+	return signals, func() { signal.Stop(signals) }
 }

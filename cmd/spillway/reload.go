@@ -40,20 +40,21 @@ const firstOnReload = 2 * time.Second
 //
 // The order matters: pools exist before routes name them, and leave after no
 // route does.
-func (s *server) reload() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *server) reload() (err error) {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	defer func() { s.noteReload(err) }()
 	next, err := s.load()
 	if err != nil {
 		return err
 	}
-	old := s.cfg
-	undo := s.prepare(next)
+	old := s.config()
+	undo := s.prepare(old, next)
 	if err := s.replace(next); err != nil {
 		undo()
 		return err
 	}
-	s.cfg = next
+	s.setConfig(next)
 	s.log.setLevel(next.Log.Level)
 	s.applySettings(old, next)
 	s.dropUnused(next)
@@ -63,8 +64,7 @@ func (s *server) reload() error {
 
 // prepare puts the pools of next into the set, beside those in use, and
 // returns what takes them out again.
-func (s *server) prepare(next *configs.Config) (undo func()) {
-	old := s.cfg
+func (s *server) prepare(old, next *configs.Config) (undo func()) {
 	_, before := s.upstreams(old)
 	pools, _ := s.upstreams(next)
 	var replaced []*upstream.Pool

@@ -27,8 +27,8 @@ func (s *server) run(signals <-chan os.Signal) int {
 			stopSync()
 			return exitFailure
 		case err := <-synced:
-			// A strong dependency failed: gw.Run says so too and ends.
-			s.log.Error("no longer following upstreams", "error", err)
+			// A strong dependency failed: the start does as well.
+			s.log.Error("cannot follow upstreams", "error", err)
 			synced = nil
 		case sig := <-signals:
 			switch sig {
@@ -38,10 +38,24 @@ func (s *server) run(signals <-chan os.Signal) int {
 				s.reopen()
 			default:
 				stopStart()
-				stopSync()
-				return s.end(sig, signals, served)
+				stopSync() // Consul's polls end at once
+				code := s.end(sig, signals, served)
+				if code == exitOK && synced != nil {
+					await(synced, saveLimit) // what was learned last is saved
+				}
+				return code
 			}
 		}
+	}
+}
+
+// saveLimit is how long an end waits for the last dump to be written.
+const saveLimit = 2 * time.Second
+
+func await(done <-chan error, limit time.Duration) {
+	select {
+	case <-done:
+	case <-time.After(limit):
 	}
 }
 

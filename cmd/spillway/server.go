@@ -12,33 +12,46 @@ import (
 	"spillway/configs"
 	"spillway/gateway"
 	"spillway/gateway/admin"
+	"spillway/gateway/metrics"
 	"spillway/gateway/upstream"
+	"spillway/internal/buildinfo"
 	"spillway/upsync"
 )
 
 // server is a gateway with what feeds it: a configuration, the syncer and the
 // pools between them.
 type server struct {
-	load   func() (*configs.Config, error)
-	log    *logger
-	env    func(string) (string, bool)
-	set    *upstream.Set
-	syncer *upsync.Syncer
-	gw     *gateway.Gateway
+	load func() (*configs.Config, error)
+	log  *logger
+	live liveFunc
+	// started, if set before run, is called when the listeners are open.
+	started func([]net.Addr)
+	env     func(string) (string, bool)
+	set     *upstream.Set
+	syncer  *upsync.Syncer
+	gw      *gateway.Gateway
 
-	mu  sync.Mutex // held by reload
-	cfg *configs.Config
+	reloading sync.Mutex // held by reload
+
+	mu     sync.Mutex
+	cfg    *configs.Config // in effect
+	status metrics.ConfigStatus
+	times  map[string]*metrics.Histogram // from seen to applied, by upstream
 
 	foundMu  sync.Mutex
 	patterns map[string]configs.Upstream // by name
 	found    map[*upstream.Pool]string   // discovered pools and the name of their pattern
 }
 
-// newServer builds everything and serves nothing yet.
-func newServer(cfg *configs.Config, load func() (*configs.Config, error), log *logger) (*server, error) {
+// liveFunc is told of each snapshot that all loops serve from.
+type liveFunc func(p *upstream.Pool, s *upstream.Snapshot, took time.Duration)
+
+// newServer builds everything and serves nothing yet. live may be nil.
+func newServer(cfg *configs.Config, load func() (*configs.Config, error), log *logger, live liveFunc) (*server, error) {
 	s := &server{
-		load: load, log: log, env: os.LookupEnv, cfg: cfg,
-		set: &upstream.Set{}, found: map[*upstream.Pool]string{},
+		load: load, log: log, env: os.LookupEnv, cfg: cfg, live: live,
+		set: &upstream.Set{}, found: map[*upstream.Pool]string{}, times: map[string]*metrics.Histogram{},
+		status: metrics.ConfigStatus{OK: true, LastSuccess: time.Now()},
 	}
 	for _, w := range cfg.Warnings() {
 		log.Warn(w.Error())
@@ -53,7 +66,8 @@ func newServer(cfg *configs.Config, load func() (*configs.Config, error), log *l
 	s.set.Update(pools, nil)
 	var err error
 	s.syncer, err = upsync.New(upsync.Options{
-		Consul: consulConfig(&cfg.Consul), Upstreams: ups, Set: s.set, NewPool: s.newFound, Log: log.Logger,
+		Consul: consulConfig(&cfg.Consul), Upstreams: ups, Set: s.set, NewPool: s.newFound,
+		Applied: s.applied, Log: log.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -72,9 +86,13 @@ func (s *server) newGateway(loops int) (*gateway.Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
+	build := buildinfo.Get()
 	return gateway.New(gateway.Options{
+		Metrics: metrics.Sources{
+			Sync: s.syncStatus, Config: s.configStatus, Version: build.Version, Revision: build.Commit,
+		},
 		Loops: loops, Set: s.set, Settings: settings, Admin: adminOptions, Sockets: sockets,
-		First: s.first, Serving: s.serving, Log: s.log.Logger,
+		First: s.first, Serving: s.serving, Applied: s.live, Log: s.log.Logger,
 		Upstreams: func() (string, string) { return health(s.syncer) },
 	})
 }
@@ -146,7 +164,10 @@ func dependsStrongly(cfg *configs.Config) bool {
 	return false
 }
 
-func (s *server) serving([]net.Addr) {
+func (s *server) serving(addrs []net.Addr) {
+	if s.started != nil {
+		s.started(addrs)
+	}
 	if _, degraded := health(s.syncer); degraded != "" {
 		s.log.Warn("serving, degraded", "why", degraded)
 	} else {
@@ -228,4 +249,10 @@ func (s *server) config() *configs.Config {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.cfg
+}
+
+func (s *server) setConfig(cfg *configs.Config) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cfg = cfg
 }
