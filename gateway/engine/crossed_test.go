@@ -79,6 +79,7 @@ func runMayhem(t *testing.T, loops int, answer bool, seed uint64, span time.Dura
 		clients.Go(func() { m.client(rand.New(rand.NewPCG(seed, uint64(100+i)))) })
 	}
 	clients.Wait()
+	m.p.settles()
 	m.verdict()
 }
 

@@ -15,6 +15,7 @@ package engine_test
 
 import (
 	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -83,7 +84,11 @@ type proxy struct {
 	apply func(pool string, specs []upstream.Spec)
 	// active returns the client connections now on each loop, nil if unknown.
 	active func() []int64
-	close  func()
+	// inflight returns the exchanges the servers are charged with.
+	inflight func() int64
+	// shutdown drains within d and returns the connections cut.
+	shutdown func(d time.Duration) int
+	close    func()
 }
 
 // startProxy starts what is tested. It ends with the test.
@@ -139,6 +144,30 @@ func (p *proxy) alive(status int) {
 	defer c.close()
 	c.send(get("/alive"))
 	c.answer(status)
+}
+
+// settles waits until no client connection and no exchange is left: nothing
+// leaked. Every client has to be gone.
+func (p *proxy) settles() {
+	p.t.Helper()
+	if differs(p.t, "it does not tell") {
+		return
+	}
+	late := deadline()
+	for {
+		clients := int64(0)
+		for _, n := range p.active() {
+			clients += n
+		}
+		n := p.inflight()
+		if clients == 0 && n == 0 {
+			return
+		}
+		if late() {
+			p.t.Fatalf("%d client connections and %d exchanges are left of none", clients, n)
+		}
+		runtime.Gosched()
+	}
 }
 
 func (c proxyConfig) withDefaults() proxyConfig {

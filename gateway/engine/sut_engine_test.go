@@ -47,12 +47,23 @@ func startEngine(t testing.TB, cfg proxyConfig) *proxy {
 			}
 			return n
 		},
-		close: func() {
-			now, cancel := context.WithCancel(context.Background())
-			cancel()
-			e.Shutdown(now)
+		inflight: func() (n int64) {
+			for _, p := range pools {
+				for _, s := range p.Load().Entries {
+					n += s.Inflight.Load()
+				}
+			}
+			return n
 		},
+		shutdown: func(d time.Duration) int { return shutdown(e, d) },
+		close:    func() { shutdown(e, 0) },
 	}
+}
+
+func shutdown(e *engine.Engine, d time.Duration) int {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	return e.Shutdown(ctx)
 }
 
 func engineConfig(t testing.TB, cfg proxyConfig) *engine.Config {
