@@ -311,3 +311,23 @@ func TestUpstreamIsFreeWhileTheClientLags(t *testing.T) {
 	}
 	lagging.answer(200)
 }
+
+// The body may arrive with its head, before there is a connection to a
+// server: what was read ahead is sent, and then the rest is read.
+func TestBodyThatArrivesBeforeTheConnection(t *testing.T) {
+	for _, size := range []int{1, 15 << 10, 16 << 10, 17 << 10, 64 << 10, 100 << 10, 1 << 20} {
+		for _, chunky := range []bool{false, true} {
+			b := newBackend(t, serve(func(m *message) string { return ok(fmt.Sprint(len(m.Body))) }))
+			c := front(t, b).dial()
+			body := strings.Repeat("x", size)
+			if chunky {
+				go c.trySend(req("POST", "/", chunked(body), "Transfer-Encoding: chunked"))
+			} else {
+				go c.trySend(post("/", body))
+			}
+			if m := c.answerTo("POST", 200); string(m.Body) != fmt.Sprint(size) {
+				t.Errorf("the server got %s bytes of %d", m.Body, size)
+			}
+		}
+	}
+}
