@@ -219,13 +219,13 @@ func (s *scanner) raw() ([]byte, error) {
 			at := from + i
 			if !escaped(s.buf[start:at]) {
 				s.pos = at + 1
-				return s.buf[start:at], nil
+				return checkEscapes(s.buf[start-1 : at+1])
 			}
 			from = at + 1
 			continue
 		}
 		from = s.end
-		moved, err := s.fill(start)
+		moved, err := s.fill(start - 1) // the quote is kept too
 		if err != nil {
 			if err == io.EOF {
 				err = errTruncated
@@ -234,6 +234,15 @@ func (s *scanner) raw() ([]byte, error) {
 		}
 		start, from = start-moved, from-moved
 	}
+}
+
+// checkEscapes takes a string with its quotes and returns it without. Strings
+// without a backslash, that is nearly all, are not looked at.
+func checkEscapes(quoted []byte) ([]byte, error) {
+	if bytes.IndexByte(quoted, '\\') >= 0 && !json.Valid(quoted) {
+		return nil, fmt.Errorf("invalid escape in JSON string %.40q", quoted)
+	}
+	return quoted[1 : len(quoted)-1], nil
 }
 
 // escaped reports whether what follows b is escaped by a backslash.
