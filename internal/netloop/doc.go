@@ -7,8 +7,9 @@
 // Post, Stop and the ones that say otherwise belong to the goroutine that
 // runs Run. Nothing is locked on the event path and nothing allocates.
 //
-// System calls that cannot sleep (non-blocking sockets, eventfd, epoll with
-// timeout 0) are raw: the Go scheduler does not hear of them. Only a blocking
-// epoll_wait goes through the scheduler. The package does no DNS and no files,
+// System calls are raw: the Go scheduler does not hear of them. Only an
+// epoll_wait that was interrupted is repeated through the scheduler (see
+// Loop.wait). GOMAXPROCS must be above the number of loops, so that other
+// goroutines find a processor while loops wait. The package does no DNS and no files,
 // and knows no protocol.
 package netloop
