@@ -32,12 +32,8 @@ func (r *rig) text(name string) string {
 
 func (r *rig) shows(name, want string) {
 	r.t.Helper()
-	deadline := time.Now().Add(3 * time.Second)
-	for r.text(name) != want {
-		if time.Now().After(deadline) {
-			r.t.Fatalf("upstream %s (-want +got):\n%s", name, cmp.Diff(want, r.text(name)))
-		}
-		time.Sleep(time.Millisecond)
+	if !within(3*time.Second, func() bool { return r.text(name) == want }) {
+		r.t.Fatalf("upstream %s (-want +got):\n%s", name, cmp.Diff(want, r.text(name)))
 	}
 }
 

@@ -110,10 +110,12 @@ func must(t *testing.T, err error) {
 // those the registry still has stay.
 func keepsServing(r *rig, d time.Duration) {
 	r.t.Helper()
-	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if got := addrs(r.pool("web")); len(got) == 0 || !slices.Contains(got, "10.0.0.9:80") {
-			r.t.Fatalf("serves %v during the failure", got)
-		}
+	gone := within(d, func() bool {
+		got := addrs(r.pool("web"))
+		return len(got) == 0 || !slices.Contains(got, "10.0.0.9:80")
+	})
+	if gone {
+		r.t.Fatalf("serves %v during the failure", addrs(r.pool("web")))
 	}
 }
 
@@ -194,9 +196,11 @@ func TestFlappingIsCoalesced(t *testing.T) {
 	r.put(faultKeys...)
 	r.serves("web", "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80")
 	before := r.reg.Count("/v1/kv/")
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
 	for i := range 100 {
 		r.put(fmt.Sprintf("up/web/10.0.0.1:80 {\"weight\":%d}", i+2))
-		time.Sleep(10 * time.Millisecond)
+		<-tick.C
 	}
 	if n := r.reg.Count("/v1/kv/") - before; n > 30 {
 		t.Errorf("%d reads in a second of 100 changes, want about 20", n)

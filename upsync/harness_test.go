@@ -99,15 +99,24 @@ func addrs(p *upstream.Pool) []string {
 	return out
 }
 
-// eventually polls until ok or fails after limit.
+// eventually looks once a millisecond until ok, and fails after limit.
 func eventually(t *testing.T, limit time.Duration, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(limit)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", limit, what)
+	if !within(limit, ok) {
+		t.Fatalf("not within %v: %s", limit, what)
+	}
+}
+
+func within(limit time.Duration, ok func() bool) bool {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(limit); ; <-tick.C {
+		if ok() {
+			return true
 		}
-		time.Sleep(time.Millisecond)
+		if time.Now().After(deadline) {
+			return false
+		}
 	}
 }
 
@@ -118,17 +127,14 @@ func (r *rig) serves(name string, want ...string) {
 	r.t.Helper()
 	slices.Sort(want)
 	var got []string
-	deadline := time.Now().Add(3 * time.Second)
-	for {
+	same := func() bool {
 		if m := r.sync.member(name); m != nil {
-			if got = addrs(m.up.Pool); slices.Equal(got, want) {
-				return
-			}
+			got = addrs(m.up.Pool)
 		}
-		if time.Now().After(deadline) {
-			r.t.Fatalf("%s serves %v, want %v", name, got, want)
-		}
-		time.Sleep(time.Millisecond)
+		return slices.Equal(got, want)
+	}
+	if !within(3*time.Second, same) {
+		r.t.Fatalf("%s serves %v, want %v", name, got, want)
 	}
 }
 

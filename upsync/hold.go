@@ -20,48 +20,54 @@ func (m *member) startDoubt() {
 		return
 	}
 	m.doubting = m.feed.goRun(func(ctx context.Context) {
-		m.settleDoubt(ctx)
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		m.doubting = false
+		for again := true; again; {
+			seq := m.settleDoubt(ctx)
+			m.mu.Lock()
+			// An update that came after the last look may be in doubt again.
+			again = m.seq != seq && len(m.held) > 0 && !m.gone && ctx.Err() == nil
+			m.doubting = again
+			m.mu.Unlock()
+		}
 	})
 }
 
 // settleDoubt asks the registry once; if it cannot be asked, held servers are
-// probed until none is left.
-func (m *member) settleDoubt(ctx context.Context) {
-	if m.confirm(ctx) {
-		return
+// probed until none is left, or a new update is in doubt. It returns which
+// update it looked at last.
+func (m *member) settleDoubt(ctx context.Context) (seq uint64) {
+	seq, ok := m.confirm(ctx)
+	if ok {
+		return seq
 	}
-	for ctx.Err() == nil && m.probeHeld(ctx) {
+	for ctx.Err() == nil && m.probeHeld(ctx, seq) {
 		select {
 		case <-ctx.Done():
 		case <-time.After(m.s.probeEvery):
 		}
 	}
+	return seq
 }
 
-// confirm reads the upstream's part with ?consistent and judges it. A set that
-// was delivered meanwhile may be newer, so then it is read again.
-func (m *member) confirm(ctx context.Context) bool {
+// confirm reads the upstream's part with ?consistent and judges it, and reports
+// whether that settled the doubt. A set that was delivered meanwhile may be
+// newer, so then it is read again.
+func (m *member) confirm(ctx context.Context) (seq uint64, ok bool) {
 	for range 3 {
 		m.mu.Lock()
-		seq, feed := m.seq, m.feed
+		feed := m.feed
+		seq = m.seq
 		m.mu.Unlock()
-		if feed == nil {
-			return true
-		}
 		found, obs, err := feed.confirm(ctx, m)
 		if err != nil {
 			m.s.opts.Log.Warn("removals cannot be confirmed", "upstream", m.name, "error", err)
 			m.history.fail("confirm", err, m.s.opts.Now())
-			return false
+			return seq, false
 		}
 		if m.deliverIf(seq, found, obs) {
-			return true
+			return seq + 1, true
 		}
 	}
-	return false
+	return seq, false
 }
 
 func (m *member) deliverIf(seq uint64, found []*consul.Found, obs consul.Observation) bool {
@@ -78,8 +84,9 @@ func (m *member) deliverIf(seq uint64, found []*consul.Found, obs consul.Observa
 }
 
 // probeHeld probes the held servers, lets go of those it may, and reports
-// whether some are left.
-func (m *member) probeHeld(ctx context.Context) bool {
+// whether some are left and nothing was delivered since seq that is in doubt
+// itself.
+func (m *member) probeHeld(ctx context.Context, seq uint64) bool {
 	m.mu.Lock()
 	held := heldAddrs(m.held)
 	m.mu.Unlock()
@@ -98,7 +105,7 @@ func (m *member) probeHeld(ctx context.Context) bool {
 	} else if v.Outcome == Refused {
 		return false
 	}
-	return len(m.held) > 0
+	return len(m.held) > 0 && m.seq == seq
 }
 
 // probeAll reports which addresses answer.

@@ -23,9 +23,9 @@ func (c *Client) Confirm(ctx context.Context, q Query) (*Answer, error) {
 }
 
 func (c *Client) confirm(ctx context.Context, q Query) (*Answer, error) {
-	ep, _, _ := c.reach.pick()
-	if ep == nil {
-		return nil, errors.New("no address of consul answers")
+	ep, err := c.reach.await(ctx)
+	if err != nil {
+		return nil, err
 	}
 	if !c.sockets.poll(ctx) {
 		return nil, ctx.Err()

@@ -38,10 +38,11 @@ type script struct {
 	seen  []*http.Request
 	probe http.HandlerFunc // answers /v1/status/leader
 	stop  chan struct{}
+	came  chan struct{} // one for each read
 }
 
 func newScript(t *testing.T, steps ...http.HandlerFunc) *script {
-	s := &script{t: t, steps: steps, stop: make(chan struct{})}
+	s := &script{t: t, steps: steps, stop: make(chan struct{}), came: make(chan struct{}, 1000)}
 	s.probe = func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `"127.0.0.1:8300"`) }
 	s.srv = httptest.NewServer(s)
 	t.Cleanup(func() {
@@ -61,6 +62,7 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.seen = append(s.seen, r)
+	s.came <- struct{}{}
 	var step http.HandlerFunc
 	if len(s.steps) > 0 {
 		step, s.steps = s.steps[0], s.steps[1:]
@@ -94,6 +96,18 @@ func (s *script) requests() []*http.Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]*http.Request(nil), s.seen...)
+}
+
+// awaitRequests waits until n reads came, counted from the start.
+func (s *script) awaitRequests(n int) {
+	s.t.Helper()
+	for range n {
+		select {
+		case <-s.came:
+		case <-time.After(3 * time.Second):
+			s.t.Fatalf("%d reads, want %d", len(s.requests()), n)
+		}
+	}
 }
 
 // answer is a 200 with an index and a body.

@@ -81,6 +81,21 @@ func (r *reach) pick() (*endpoint, context.Context, <-chan struct{}) {
 	return nil, nil, r.open
 }
 
+// await waits for an address that is up.
+func (r *reach) await(ctx context.Context) (*endpoint, error) {
+	for {
+		ep, _, open := r.pick()
+		if ep != nil {
+			return ep, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("no address of consul answers: %w", ctx.Err())
+		case <-open:
+		}
+	}
+}
+
 // suspect takes ep out of use until it was probed. life names the life the failure belongs to: a
 // late failure of an earlier one says nothing about this one.
 func (r *reach) suspect(ep *endpoint, life context.Context, why error) {
@@ -151,6 +166,16 @@ func (r *reach) state(ep *endpoint) (up bool, life context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return ep.up, ep.life
+}
+
+// why is the last failure of the preferred address.
+func (r *reach) why() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.eps[0].lastDown; err != nil {
+		return err
+	}
+	return errNoAnswer
 }
 
 // attend probes and checks one address until ctx ends.

@@ -114,6 +114,7 @@ func (w *watch) once(ctx context.Context) error {
 // address waits until an address is up. After an outage the watches are
 // spread over a moment.
 func (w *watch) address(ctx context.Context) (*endpoint, context.Context, error) {
+	late := time.After(w.c.timing.probe)
 	for {
 		ep, life, open := w.c.reach.pick()
 		if ep != nil {
@@ -126,7 +127,17 @@ func (w *watch) address(ctx context.Context) (*endpoint, context.Context, error)
 		case <-ctx.Done():
 			return nil, nil, ctx.Err()
 		case <-open:
+		case <-late:
+			w.tellLate()
 		}
+	}
+}
+
+// tellLate reports an outage that began between two reads of this watch: its
+// own next read would only fail when the outage is over.
+func (w *watch) tellLate() {
+	if w.fails == 0 && w.h.Failed != nil {
+		w.h.Failed("unreachable", fmt.Errorf("no address of consul answers: %w", w.c.reach.why()))
 	}
 }
 
@@ -236,7 +247,9 @@ func (w *watch) get(ctx context.Context, ep *endpoint, url string) (*http.Respon
 // unreachable handles a request that got no answer: the address is suspected,
 // unless the fault is in the request.
 func (w *watch) unreachable(ctx context.Context, ep *endpoint, err error) error {
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+	if cause := context.Cause(ctx); errors.Is(cause, context.Canceled) {
+		return cause // the watch ends, that says nothing about the address
+	} else if cause != nil {
 		err = cause
 	}
 	var redirect *redirectError

@@ -90,10 +90,7 @@ func TestIndexRules(t *testing.T) {
 			srv := newScript(t, tt.steps...)
 			_, got := watching(t, webKV, nil, srv.srv.URL)
 			got.await(t, tt.events...)
-			deadline := time.Now().Add(3 * time.Second)
-			for len(srv.requests()) < len(tt.index) && time.Now().Before(deadline) {
-				time.Sleep(time.Millisecond)
-			}
+			srv.awaitRequests(len(tt.index))
 			var index []string
 			for _, q := range queries(srv, "index") {
 				index = append(index, strings.TrimPrefix(q, "index="))
@@ -163,9 +160,7 @@ func TestStaleAnswerIsReadAgainFromTheLeaderOnce(t *testing.T) {
 	srv := newScript(t, old, old, old)
 	_, got := watching(t, webKV, nil, srv.srv.URL)
 	got.await(t, "apply", "same", "same")
-	for len(srv.requests()) < 4 {
-		time.Sleep(time.Millisecond)
-	}
+	srv.awaitRequests(4)
 	var stale []bool
 	for _, r := range srv.requests() {
 		stale = append(stale, r.URL.Query().Has("stale"))
