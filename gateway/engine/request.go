@@ -125,10 +125,8 @@ const trailerRoom = 2 << 10
 // push appends to what goes upstream. What was sent is forgotten once the
 // request is too long to be kept for another attempt.
 func (ex *exchange) push(b []byte) {
-	if ex.replay && len(ex.up.b)+len(b) > retain {
+	if ex.sent > 0 && (!ex.replay || len(ex.up.b)+len(b) > retain) {
 		ex.replay = false
-	}
-	if !ex.replay && ex.sent > 0 {
 		left := copy(ex.up.b, ex.up.b[ex.sent:])
 		ex.up.b, ex.sent = ex.up.b[:left], 0
 	}
@@ -160,6 +158,9 @@ func (ex *exchange) flushUp() {
 // flushed is called when the server was sent all there is so far.
 func (ex *exchange) flushed(u *upconn) {
 	l := ex.l
+	if ex.c.readable && (ex.tunnel || !ex.received) {
+		l.loop.Again(&ex.c.Source) // reading was paused while bytes were pending
+	}
 	switch {
 	case ex.tunnel:
 		if ex.clFin {
@@ -191,9 +192,6 @@ func (ex *exchange) upstreamWritable() {
 		return // Fast path: nothing is pending.
 	}
 	ex.flushUp()
-	if ex.u != nil && !ex.blocked() && ex.c.readable {
-		ex.l.loop.Again(&ex.c.Source)
-	}
 }
 
 // refuseBody ends an exchange whose request broke off, or broke its framing.

@@ -54,6 +54,7 @@ type Source struct {
 	onReady              bool
 	first                bool
 	dead                 bool
+	shared               bool // a listening socket: not the loop's to close
 }
 
 // FD is the descriptor, -1 after Close.
@@ -97,7 +98,7 @@ type Loop struct {
 	now   int64
 
 	table  []*Source // by descriptor
-	events [512]syscall.EpollEvent
+	events [256]syscall.EpollEvent
 	wheel  wheel
 
 	ready   Source // list head
@@ -110,6 +111,7 @@ type Loop struct {
 	mail    []func()
 	mailAlt []func()
 	awake   atomic.Bool // a wake-up is on its way
+	closed  bool // Run has returned; guarded by mu
 	stopped bool
 }
 
@@ -164,7 +166,9 @@ func (l *Loop) Add(s *Source, fd int32, h Handler) error {
 // that share it one is woken a connection (EPOLLEXCLUSIVE). It stays open
 // when the source is removed.
 func (l *Loop) AddListener(s *Source, fd int32, h Handler) error {
-	return l.add(s, fd, h, uint32(Readable)|exclusive)
+	err := l.add(s, fd, h, uint32(Readable)|exclusive)
+	s.shared = err == nil
+	return err
 }
 
 func (l *Loop) add(s *Source, fd int32, h Handler, events uint32) error {
@@ -194,6 +198,11 @@ func (l *Loop) Remove(s *Source) {
 	if !s.Live() {
 		return
 	}
+	if s.fd < 0 { // After: a deadline is all there is
+		l.detach(s)
+		s.h = nil
+		return
+	}
 	var ev syscall.EpollEvent
 	syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(l.ep), syscall.EPOLL_CTL_DEL, uintptr(s.fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
 	l.detach(s)
@@ -201,7 +210,7 @@ func (l *Loop) Remove(s *Source) {
 }
 
 func (l *Loop) detach(s *Source) {
-	if int(s.fd) < len(l.table) && l.table[s.fd] == s {
+	if s.fd >= 0 && int(s.fd) < len(l.table) && l.table[s.fd] == s {
 		l.table[s.fd] = nil
 	}
 	l.wheel.unlink(s)
@@ -211,9 +220,13 @@ func (l *Loop) detach(s *Source) {
 
 // Close ends a source: no further event reaches it. close(2) and
 // Handler.Closed follow when the batch ends, or in a later one when many end
-// at once.
+// at once. A listening socket is removed and stays open.
 func (l *Loop) Close(s *Source) {
 	if !s.Live() {
+		return
+	}
+	if s.shared {
+		l.Remove(s)
 		return
 	}
 	l.detach(s)
@@ -222,8 +235,12 @@ func (l *Loop) Close(s *Source) {
 }
 
 // Arm sets when Expired is called, in the time of Now. Moving a deadline
-// later costs a store.
-func (l *Loop) Arm(s *Source, deadline int64) { l.wheel.arm(s, deadline) }
+// later costs a store. A source that is closed stays disarmed.
+func (l *Loop) Arm(s *Source, deadline int64) {
+	if s.Live() {
+		l.wheel.arm(s, deadline)
+	}
+}
 
 // Disarm clears the deadline.
 func (l *Loop) Disarm(s *Source) { s.deadline = 0 }
@@ -260,9 +277,16 @@ func (l *Loop) Post(f func()) {
 	l.Wake()
 }
 
-// Wake makes the loop run a batch. Any goroutine may call it.
+// Wake makes the loop run a batch. Any goroutine may call it, also after Run
+// has returned: the lock keeps it from writing to a descriptor that is closed
+// and may be another's by then.
 func (l *Loop) Wake() {
 	if l.awake.Swap(true) {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
 		return
 	}
 	one := uint64(1)
@@ -299,6 +323,9 @@ func (l *Loop) closeAll() {
 		}
 	}
 	l.bury(len(l.dying) - l.dyingAt)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
 	closeFD(l.wake)
 	closeFD(int32(l.ep))
 }
@@ -332,7 +359,10 @@ func (l *Loop) wait() int {
 // timeout is how long to wait, in milliseconds: to the end of the tick while
 // timers are linked, else a second.
 func (l *Loop) timeout() int {
-	if l.wheel.count == 0 {
+	switch {
+	case l.wheel.pending != nil:
+		return 0 // a panic cut the walk of a slot short
+	case l.wheel.count == 0:
 		return 1000
 	}
 	now := l.Clock()
