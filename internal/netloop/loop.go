@@ -111,7 +111,7 @@ type Loop struct {
 	mail    []func()
 	mailAlt []func()
 	awake   atomic.Bool // a wake-up is on its way
-	closed  bool // Run has returned; guarded by mu
+	closed  bool        // Run has returned; guarded by mu
 	stopped bool
 }
 
@@ -322,7 +322,9 @@ func (l *Loop) closeAll() {
 			l.Close(s)
 		}
 	}
-	l.bury(len(l.dying) - l.dyingAt)
+	for l.dyingAt < len(l.dying) { // Closed may close others
+		l.bury(len(l.dying))
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
