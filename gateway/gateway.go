@@ -122,6 +122,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.engine.Start()
 	failed := make(chan error, 1)
 	if g.admin != nil {
+		g.log.Info("admin listening", "address", g.AdminAddr().String())
 		go func() {
 			if err := g.admin.Serve(); err != nil {
 				failed <- err

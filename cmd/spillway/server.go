@@ -36,7 +36,7 @@ type server struct {
 	mu     sync.Mutex
 	cfg    *configs.Config // in effect
 	status metrics.ConfigStatus
-	times  map[string]*metrics.Histogram // from seen to applied, by upstream
+	times  map[string]*syncTimes // by upstream
 
 	foundMu  sync.Mutex
 	patterns map[string]configs.Upstream // by name
@@ -50,7 +50,7 @@ type liveFunc func(p *upstream.Pool, s *upstream.Snapshot, took time.Duration)
 func newServer(cfg *configs.Config, load func() (*configs.Config, error), log *logger, live liveFunc) (*server, error) {
 	s := &server{
 		load: load, log: log, env: os.LookupEnv, cfg: cfg, live: live,
-		set: &upstream.Set{}, found: map[*upstream.Pool]string{}, times: map[string]*metrics.Histogram{},
+		set: &upstream.Set{}, found: map[*upstream.Pool]string{}, times: map[string]*syncTimes{},
 		status: metrics.ConfigStatus{OK: true, LastSuccess: time.Now()},
 	}
 	for _, w := range cfg.Warnings() {
@@ -92,7 +92,7 @@ func (s *server) newGateway(loops int) (*gateway.Gateway, error) {
 			Sync: s.syncStatus, Config: s.configStatus, Version: build.Version, Revision: build.Commit,
 		},
 		Loops: loops, Set: s.set, Settings: settings, Admin: adminOptions, Sockets: sockets,
-		First: s.first, Serving: s.serving, Applied: s.live, Log: s.log.Logger,
+		First: s.first, Serving: s.serving, Applied: s.inTraffic, Log: s.log.Logger,
 		Upstreams: func() (string, string) { return health(s.syncer) },
 	})
 }
@@ -133,35 +133,47 @@ func (s *server) effective() ([]byte, error) {
 	return configs.Effective(s.config(), true), nil
 }
 
-// firstLimit is how long the listeners wait for the first servers of
-// upstreams that do not depend on them.
-const firstLimit = 3 * time.Second
+// How long the listeners wait for the first servers. nginx-upsync gives a
+// strong dependency three tries of a second each.
+const (
+	firstLimit  = 3 * time.Second
+	strongLimit = 5 * time.Second
+)
 
 // first waits until every upstream has its first servers, or cannot have them
-// for now. Without a strong dependency the gateway then listens all the same
-// and answers 503 until there are some.
+// for now: then the gateway listens all the same and answers 503 until there
+// are some. Only an upstream with a strong dependency fails the start.
 func (s *server) first(ctx context.Context) error {
-	limited := ctx
-	if !dependsStrongly(s.config()) {
-		var stop context.CancelFunc
-		limited, stop = context.WithTimeout(ctx, firstLimit)
-		defer stop()
+	limit := firstLimit
+	if len(s.strong()) > 0 {
+		limit = strongLimit
 	}
+	limited, stop := context.WithTimeout(ctx, limit)
+	defer stop()
 	err := s.syncer.WaitFirst(limited)
-	if err != nil && limited.Err() != nil && ctx.Err() == nil {
-		s.log.Warn("listening without all first servers", "error", err)
-		return nil
+	if err == nil || limited.Err() == nil || ctx.Err() != nil {
+		return err
 	}
-	return err
-}
-
-func dependsStrongly(cfg *configs.Config) bool {
-	for _, u := range cfg.Upstreams {
-		if u.StrongDependency {
-			return true
+	for _, name := range s.strong() {
+		st, ok := s.syncer.Status(name)
+		if !ok || st.Source != upsync.SourceLive {
+			return fmt.Errorf("upstream %q has strong_dependency and its source gave no list within %v: %s", name, limit, st.LastError)
 		}
 	}
-	return false
+	s.log.Warn("listening without all first servers", "error", err)
+	return nil
+}
+
+// strong are the upstreams without which the gateway must not start.
+func (s *server) strong() []string {
+	cfg := s.config()
+	var names []string
+	for _, name := range cfg.UpstreamNames() {
+		if u := cfg.Upstreams[name]; u.StrongDependency {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func (s *server) serving(addrs []net.Addr) {
