@@ -76,7 +76,8 @@ type Verdict struct {
 //	                      update
 //	                         |
 //	    +--------------------+---------------------+
-//	    | nothing doubtful   | doubtful removals   | empty, not allowed
+//	    | nothing doubtful   | doubtful removals   | empty, not allowed,
+//	    |                    |                     | or all checks fail
 //	    v                    v                     v
 //	 applied               held                 refused: all stay
 //	                         |
@@ -96,6 +97,9 @@ func Judge(p Policy, now Situation, update []upstream.Spec, obs consul.Observati
 	if p.Trust == TrustUpsync || p.Trust == TrustStrict {
 		return Verdict{Outcome: Applied, Reason: "trust: " + string(p.Trust), Serve: update}
 	}
+	if !p.AllowEmpty && allFailChecks(update) && anyUp(now.Serving) {
+		return Verdict{Outcome: Refused, Reason: "no usable server: all fail their checks at once", Serve: now.Serving, Held: now.Held}
+	}
 	missing, fresh := doubtful(now, update)
 	if len(missing) == 0 {
 		return Verdict{Outcome: Applied, Reason: "nothing is in doubt", Serve: update}
@@ -109,6 +113,27 @@ func Judge(p Policy, now Situation, update []upstream.Spec, obs consul.Observati
 		v.Outcome, v.Reason = Applied, "nothing is in doubt"
 	}
 	return v.hold(now, missing, why != "")
+}
+
+// allFailChecks reports whether the update has no server to use and none of
+// them was taken out on purpose: that is a registry, or a network between it
+// and the servers, that is ill, and as good as an empty list.
+func allFailChecks(update []upstream.Spec) bool {
+	for i := range update {
+		if s := &update[i]; !s.Down || s.DownWhy != "critical" {
+			return false
+		}
+	}
+	return len(update) > 0
+}
+
+func anyUp(servers []upstream.Spec) bool {
+	for i := range servers {
+		if !servers[i].Down {
+			return true
+		}
+	}
+	return false
 }
 
 // doubtful returns the servers in use that the update lacks, without those

@@ -162,6 +162,10 @@ func TestHostnames(t *testing.T) {
 			t.Errorf("server %+v, want the host and the weight", e.Spec)
 		}
 	}
+	eventually(t, 3*time.Second, "the host that cannot be resolved is reported", func() bool {
+		st, _ := s.Status("web")
+		return len(st.Rejects) == 1 && st.Rejects[0].Key == "late.example:80"
+	})
 	set("app.example", netip.MustParseAddr("10.0.0.2"))
 	r.serves("web", "10.0.0.2:80")
 	set("app.example") // an error keeps the last good

@@ -50,8 +50,8 @@ type Status struct {
 	// Held are the servers in use that the registry dropped in doubt, and
 	// since when.
 	Held map[string]time.Time
-	// Rejects are entries not used, or not wholly, of the last set; at most a
-	// hundred.
+	// Rejects are entries not used, or not wholly, of the last set, at most a
+	// hundred, and hosts without an address.
 	Rejects []consul.Reject
 	Last    Decision
 	// Errors and Decisions count, by reason and by outcome. Rejected counts
@@ -186,6 +186,13 @@ func (m *member) status() Status {
 	}
 	if ring := m.history.newest(); len(ring) > 0 {
 		st.Last = ring[0]
+	}
+	for i := range m.serving {
+		if host := m.serving[i].Host; host != "" {
+			if err := m.s.resolver.failure(host); err != nil {
+				st.Rejects = append(st.Rejects, consul.Reject{Key: m.serving[i].Addr, Reason: "cannot be resolved: " + err.Error()})
+			}
+		}
 	}
 	m.history.into(&st)
 	if m.feed != nil {

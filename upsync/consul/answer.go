@@ -172,12 +172,16 @@ func (w *watch) fail(ctx context.Context, err error) {
 	}
 }
 
+// tokenPoll is how often a changed token is looked for while the one in use is
+// refused.
+const tokenPoll = 500 * time.Millisecond
+
 // awaitToken waits before a refused token is tried again. A new token is
 // tried within a second.
 func (w *watch) awaitToken(ctx context.Context) {
 	was := w.c.currentToken()
 	until := w.c.env.Now().Add(w.c.timing.forbidden)
 	for ctx.Err() == nil && w.c.env.Now().Before(until) && w.c.currentToken() == was {
-		sleep(ctx, min(time.Second, w.c.timing.forbidden))
+		sleep(ctx, min(tokenPoll, w.c.timing.forbidden))
 	}
 }

@@ -135,15 +135,15 @@ func ParseSeconds(s string) (time.Duration, error) {
 		if s = s[n:]; s != "" {
 			unit, s = units[s[0]], s[1:]
 		}
-		if unit == 0 || unit >= last || v > uint64(maxSeconds/unit) {
+		if unit == 0 || unit >= last || v > uint64(longestTime/unit) {
 			return 0, bad
 		}
 		last = unit
-		if total += time.Duration(v) * unit; total > maxSeconds {
+		if total += time.Duration(v) * unit; total > longestTime {
 			return 0, bad
 		}
 	}
 	return total, nil
 }
 
-const maxSeconds = 10 * 365 * 24 * time.Hour
+const longestTime = 10 * 365 * 24 * time.Hour

@@ -234,14 +234,6 @@ func watching(t *testing.T, q Query, change func(*Config), addresses ...string) 
 	return c, s
 }
 
-func keysOf(a *Answer) []string {
-	var keys []string
-	for _, f := range a.KV.Items {
-		keys = append(keys, f.Key)
-	}
-	return keys
-}
-
 func testContext(t *testing.T) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(t.Context(), 10*time.Second)
 }

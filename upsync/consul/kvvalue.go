@@ -86,7 +86,7 @@ func (d *valueDecoder) field(name string) error {
 		}
 	case name == "max_fails" && n >= 0:
 		s.MaxFails, d.found.SaysMaxFails = n, true
-	case name == "fail_timeout" && n >= 0 && n <= int(maxSeconds/time.Second):
+	case name == "fail_timeout" && n >= 0 && n <= int(longestTime/time.Second):
 		s.FailTimeout, d.found.SaysFailTimeout = time.Duration(n)*time.Second, true
 	case name == "max_conns" && n >= 0:
 		s.MaxConns = n

@@ -21,8 +21,8 @@ type Handler struct {
 	// Unchanged is called when a read showed what is known already.
 	Unchanged func(Observation)
 	// InDoubt reports whether what is in use is not what the registry last
-	// said. While it is, reads block for a second only, and longer and longer:
-	// a registry that lost its data, or our right to it, does not say when it
+	// said. While it is, reads block for half a second only, later longer: a
+	// registry that lost its data, or our right to it, does not say when it
 	// has it back. Nil is never.
 	InDoubt func() bool
 	// Failed is called for each read that failed, with the reason as a short
@@ -203,11 +203,20 @@ var (
 	errSlow     = errors.New("the answer comes too slowly")
 )
 
+// In doubt a watch reads twice a second for about a minute, so that it follows
+// within a second once the registry is itself again, and then ever more
+// rarely, down to every half minute.
+const (
+	doubtWait      = 500 * time.Millisecond
+	doubtPatience  = 120 // reads
+	doubtDoublings = 6
+)
+
 // wait is the time to block, varied so that watches do not expire together.
 func (w *watch) wait() time.Duration {
 	d := w.c.cfg.Wait
 	if w.doubts > 0 {
-		d = min(d, time.Second<<min(w.doubts-1, 5))
+		d = min(d, doubtWait<<max(0, min(w.doubts-doubtPatience, doubtDoublings)))
 	}
 	return min(time.Duration((0.9+0.2*w.c.env.Rand())*float64(d)), 10*time.Minute)
 }
