@@ -38,7 +38,7 @@ func TestFigureChurn(t *testing.T) {
 	t.Log("| window | quiet, us of CPU a request | churn | churn/quiet | changes |")
 	for i := range sized(10, 3) {
 		before := g.costPerRequest(traffic, length)
-		churner := startChurn(consul, func(i int) error { return churnOne(consul, keys, i) })
+		churner := startChurn(func(i int) error { return churnOne(consul, keys, i) })
 		during := g.costPerRequest(traffic, length)
 		n := churner.stop(t)
 		after := g.costPerRequest(traffic, length)
@@ -100,16 +100,15 @@ type churn struct {
 }
 
 // startChurn calls change for each in turn, from 0.
-func startChurn(consul *figureConsul, change func(i int) error) *churn {
+func startChurn(change func(i int) error) *churn {
 	c := &churn{over: make(chan struct{}), began: time.Now()}
 	c.wait.Go(func() {
-		tick := time.NewTicker(churnPeriod)
-		defer tick.Stop()
 		for c.err == nil {
+			due := c.began.Add(time.Duration(c.made) * churnPeriod) // late ones catch up
 			select {
 			case <-c.over:
 				return
-			case <-tick.C:
+			case <-time.After(time.Until(due)):
 				c.err = change(c.made)
 				c.made++
 			}

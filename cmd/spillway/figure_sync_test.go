@@ -24,7 +24,7 @@ const (
 // The upstream has one server that stays, of weight 1. A change adds or
 // removes one that gets nearly all requests, so the answer to the next
 // request tells which set of servers it was routed by.
-const preferred = 1000
+const preferred = 50_000
 
 // TestFigureSync measures an isolated change: from the answer to the client
 // that wrote it to Consul, until on every loop a request sent then or later
@@ -191,7 +191,7 @@ func TestFigureSyncUnderChurn(t *testing.T) {
 	traffic := startLoad(t, g.addr, "web.test", 16, 5*time.Millisecond)
 
 	length, before, began := sized(10*time.Second, 3*time.Second), between.requests.Load(), time.Now()
-	churner := startChurn(consul, func(i int) error {
+	churner := startChurn(func(i int) error {
 		method, value := http.MethodPut, fmt.Sprintf(`{"weight":%d}`, preferred+i)
 		if i%2 == 1 {
 			method = http.MethodDelete

@@ -4,19 +4,48 @@ import (
 	"time"
 
 	"spillway/gateway/metrics"
+	"spillway/gateway/upstream"
 	"spillway/upsync"
 )
+
+// syncTimes are how long changes of one upstream took. Both are written under
+// the server's lock.
+type syncTimes struct {
+	published metrics.Histogram // from the head of the answer
+	served    metrics.Histogram // from the decoded set to the last loop
+	newest    time.Time         // of the sets counted in served
+}
+
+// timesOf returns the times of an upstream; mu is held.
+func (s *server) timesOf(name string) *syncTimes {
+	t := s.times[name]
+	if t == nil {
+		t = &syncTimes{}
+		s.times[name] = t
+	}
+	return t
+}
 
 // applied counts how long a change took from Consul's answer to the pool.
 func (s *server) applied(name string, took time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h := s.times[name]
-	if h == nil {
-		h = &metrics.Histogram{}
-		s.times[name] = h
+	s.timesOf(name).published.Observe(int64(took))
+}
+
+// inTraffic counts how long a change took to the last loop, which calls it. A
+// set that is published again, with other settings, is no change.
+func (s *server) inTraffic(p *upstream.Pool, snap *upstream.Snapshot, took time.Duration) {
+	if s.live != nil {
+		s.live(p, snap, took)
 	}
-	h.Observe(int64(took))
+	at := snap.Meta.At
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.timesOf(p.Name); at.After(t.newest) {
+		t.served.Observe(int64(time.Since(at)))
+		t.newest = at
+	}
 }
 
 // syncStatus is what /metrics says of the upstreams.
@@ -31,7 +60,9 @@ func (s *server) syncStatus() []metrics.SyncStatus {
 			m.Decisions[string(outcome)] = n
 		}
 		s.mu.Lock()
-		m.Convergence = s.times[st.Name]
+		if t := s.times[st.Name]; t != nil {
+			m.Convergence, m.Apply = &t.published, &t.served
+		}
 		s.mu.Unlock()
 		all = append(all, m)
 	}

@@ -46,9 +46,10 @@ type SyncStatus struct {
 	Index uint64
 	// LastSuccess is when the source last answered, zero for never.
 	LastSuccess time.Time
-	// Convergence has the times from a change seen to the change in traffic,
-	// nil if they are not measured.
-	Convergence *Histogram
+	// Convergence has the times from the head of an answer that changed
+	// something to the change published, Apply those from the set decoded to
+	// the last loop serving from it. Nil is not measured.
+	Convergence, Apply *Histogram
 	// Errors counts failed reads by reason, Decisions judged lists by verdict.
 	// Both must be safe to read.
 	Errors, Decisions map[string]uint64

@@ -31,7 +31,7 @@ func newWorld() *world {
 		webs:  []*Upstream{{}, nil, {}},
 		pool:  upstream.NewPool("web", &upstream.Settings{}),
 		sync: SyncStatus{
-			Upstream: "web", State: "consul", Index: 42, LastSuccess: time.Unix(1700000000, 500e6), Convergence: &Histogram{},
+			Upstream: "web", State: "consul", Index: 42, LastSuccess: time.Unix(1700000000, 500e6), Convergence: &Histogram{}, Apply: &Histogram{},
 			Errors: map[string]uint64{"timeout": 3}, Decisions: map[string]uint64{"applied": 9},
 		},
 	}
@@ -61,6 +61,7 @@ func newWorld() *world {
 	w.webs[2].Requests.Inc(502)
 	w.webs[2].Duration.Observe(20e9)
 	w.sync.Convergence.Observe(2e6)
+	w.sync.Apply.Observe(3e5)
 	return w
 }
 

@@ -48,6 +48,7 @@ const (
 	syncIndex
 	syncLastSuccess
 	syncConvergence
+	syncApply
 	syncErrors
 	syncDecisions
 	syncSource
@@ -118,7 +119,8 @@ func definitions() [metricCount]definition {
 
 		syncIndex:       {"spillway_upsync_index", gauge, "Index of the registry the current servers were read at.", of("upstream")},
 		syncLastSuccess: {"spillway_upsync_last_success_timestamp_seconds", gauge, "When the source of the servers last answered.", of("upstream")},
-		syncConvergence: {"spillway_upsync_convergence_seconds", histogram, "Time from seeing a change in the source to having it in traffic.", of("upstream")},
+		syncConvergence: {"spillway_upsync_convergence_seconds", histogram, "Time from the head of the source's answer to its change being judged and published.", of("upstream")},
+		syncApply:       {"spillway_upsync_apply_seconds", histogram, "Time from a change being decoded to the last event loop serving from it.", of("upstream")},
 		syncErrors:      {"spillway_upsync_errors_total", counter, "Failed reads of the source, by reason.", of("upstream", "reason")},
 		syncDecisions:   {"spillway_upsync_decisions_total", counter, "Server lists judged, by verdict.", of("upstream", "verdict")},
 		syncSource:      {"spillway_upsync_source", gauge, "1 for where the current servers come from; state=\"dump\" is a last-known-good file.", of("upstream", "state")},

@@ -137,6 +137,9 @@ func (s scrape) sync(st *SyncStatus) {
 	if st.Convergence != nil {
 		s.hist(syncConvergence, []*Histogram{st.Convergence}, st.Upstream)
 	}
+	if st.Apply != nil {
+		s.hist(syncApply, []*Histogram{st.Apply}, st.Upstream)
+	}
 	for reason, n := range st.Errors {
 		s.count(syncErrors, n, st.Upstream, reason)
 	}
