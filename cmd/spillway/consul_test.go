@@ -21,6 +21,7 @@ routes:
 `
 
 func TestTheDocumentedConfigurationWorksAsWritten(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("testdata/gateway.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -56,6 +57,7 @@ func TestTheDocumentedConfigurationWorksAsWritten(t *testing.T) {
 }
 
 func TestServersOfKVComeAndGoInTraffic(t *testing.T) {
+	t.Parallel()
 	c := startConsul(t)
 	a, b := namedBackend(t, "a"), namedBackend(t, "b")
 	c.put("upstreams/web/"+a, "")
@@ -102,6 +104,7 @@ func (s *sut) share(more, less string, times int) error {
 }
 
 func TestServersOfTheCatalogAndOfHealthComeAndGoInTraffic(t *testing.T) {
+	t.Parallel()
 	c := startConsul(t)
 	a, b := namedBackend(t, "a"), namedBackend(t, "b")
 	c.register("api", a, "passing")
@@ -126,6 +129,7 @@ routes:
 }
 
 func TestADiscoveredUpstreamIsRoutedWithoutReload(t *testing.T) {
+	t.Parallel()
 	c := startConsul(t)
 	a, b := namedBackend(t, "a"), namedBackend(t, "b")
 	g := serveConfig(t, followConsul(c.addr, `upstreams:
@@ -156,6 +160,7 @@ routes:
 }
 
 func TestConsulKilledAndRestartedUnderLoad(t *testing.T) {
+	t.Parallel()
 	c := startConsul(t)
 	a, b := namedBackend(t, "a"), namedBackend(t, "b")
 	c.put("upstreams/web/"+a, "")
@@ -174,6 +179,7 @@ func TestConsulKilledAndRestartedUnderLoad(t *testing.T) {
 }
 
 func TestColdStartFromTheDumpSaysDegraded(t *testing.T) {
+	t.Parallel()
 	c := startConsul(t)
 	a := namedBackend(t, "a")
 	c.put("upstreams/web/"+a, `{"weight":4}`)
@@ -210,6 +216,7 @@ routes:
 }
 
 func TestStartWithoutConsulAndWithoutDump(t *testing.T) {
+	t.Parallel()
 	nobody := fmt.Sprint("127.0.0.1:", freePort(t))
 	g := serveConfig(t, followConsul(nobody, webFromKV))
 	if a := g.ops("/-/ready"); a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, "no servers yet for web") {
