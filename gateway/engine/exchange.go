@@ -211,12 +211,12 @@ func (l *loop) free(ex *exchange) {
 	l.freeEx = ex
 }
 
-// complete ends the exchange: the answer is with the client, whole.
-func (ex *exchange) complete() {
+// complete ends the exchange: the answer is with the client, whole, at now.
+func (ex *exchange) complete(now int64) {
 	c := ex.c
 	keep := ex.keepAlive && !ex.closeAfter && ex.received && !ex.l.draining
 	inputLeft := !ex.received
-	ex.finish(ex.status)
+	ex.finish(ex.status, now)
 	c.answered(keep, inputLeft)
 }
 
@@ -235,16 +235,15 @@ func (ex *exchange) canceled() {
 		ex.lp.m.Canceled.Inc()
 	}
 	ex.dropUpstream()
-	ex.finish(status)
+	ex.finish(status, l.loop.Clock())
 }
 
 // statusClientClosed is nginx's code for a client that left before its answer.
 const statusClientClosed = 499
 
-// finish counts and logs the exchange and frees it.
-func (ex *exchange) finish(status int) {
+// finish counts and logs the exchange, which ended at now, and frees it.
+func (ex *exchange) finish(status int, now int64) {
 	l := ex.l
-	now := l.loop.Clock()
 	if ex.tunnel {
 		l.m.TunnelsActive.Dec()
 	}

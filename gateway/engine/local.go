@@ -34,7 +34,7 @@ func (ex *exchange) answerLocally(a *localAnswer) {
 		ex.sentBody = 0
 	}
 	if c.send(l.out, nil) && c.out == nil {
-		ex.complete()
+		ex.complete(l.loop.Clock())
 	}
 }
 

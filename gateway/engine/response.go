@@ -142,7 +142,10 @@ func (ex *exchange) sendInterim() {
 func (ex *exchange) beginAnswer(u *upconn, head []byte) {
 	l := ex.l
 	r := &l.resp
-	ex.times.head = l.loop.Clock()
+	ex.times.head = l.loop.Now()
+	if l.log != nil {
+		ex.times.head = l.loop.Clock() // only the access log tells it
+	}
 	ex.status = r.Status
 	ex.respKind, ex.respLeft = r.Body(ex.method)
 	u.offer(r)
@@ -308,13 +311,14 @@ func (lp *loopPool) settled(ex *exchange) {
 // answerRead is called when the answer was read whole and passed on: the
 // server connection is free, the client may still lag.
 func (ex *exchange) answerRead(u *upconn, clean bool) {
-	ex.times.answered = ex.l.loop.Clock()
+	now := ex.l.loop.Clock()
+	ex.times.answered = now
 	ex.answered = true
 	keep := clean && ex.received && ex.sent == len(ex.up.b) && ex.respKind != http1.CloseBody
 	ex.endAttempt()
 	u.release(keep)
 	if ex.c.out == nil {
-		ex.complete()
+		ex.complete(now)
 	}
 }
 
@@ -325,7 +329,7 @@ func (ex *exchange) clientDrained() {
 	case ex.tunnel:
 		ex.tunnelDrained()
 	case ex.answered:
-		ex.complete()
+		ex.complete(l.loop.Clock())
 	default:
 		if !ex.received {
 			ex.awaitBody()

@@ -92,6 +92,6 @@ func (ex *exchange) tunnelEnd() {
 	}
 	c := ex.c
 	ex.dropUpstream()
-	ex.finish(ex.status)
+	ex.finish(ex.status, ex.l.loop.Clock())
 	c.close()
 }

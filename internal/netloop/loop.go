@@ -367,11 +367,10 @@ func (l *Loop) timeout() int {
 	case l.wheel.count == 0:
 		return 1000
 	}
-	now := l.Clock()
 	for k := int64(1); k <= 30; k++ { // about a second ahead
 		if l.wheel.slots[(l.wheel.tick+k)&(wheelSlots-1)] != nil {
 			at := (l.wheel.tick + k) << tickShift
-			return int(max(at-now, 0)/1e6) + 1
+			return int(max(at-l.now, 0)/1e6) + 1
 		}
 	}
 	return 1000
