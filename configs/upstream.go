@@ -61,8 +61,9 @@ type Upstream struct {
 	// Let an update remove the last server; requests then get 503. Without it
 	// the last list stays in use.
 	AllowEmpty bool `yaml:"allow_empty"`
-	// Refuse to start while neither Consul nor the dump can give a list;
-	// without it the gateway starts and answers 503 until there is one.
+	// Refuse to start when three first reads of Consul fail, even if there is
+	// a dump (as nginx-upsync has it); without it the gateway starts from the
+	// dump, or answers 503 until there is a list.
 	StrongDependency bool `yaml:"strong_dependency"`
 	// Time to establish a connection to a server; then the next is tried
 	// (nginx: 60s, in which a client has long left). 0 is none.
