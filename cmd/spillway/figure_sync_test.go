@@ -190,9 +190,9 @@ func TestFigureSyncUnderChurn(t *testing.T) {
 	last := onePerLoop(t, g, "web.test", 2)
 	traffic := startLoad(t, g.addr, "web.test", 16, 5*time.Millisecond)
 
-	length, before, began := sized(10*time.Second, 3*time.Second), between.requests.Load(), time.Now()
+	length, before, began := sized(10*time.Second, 3*time.Second), between.kv.Load(), time.Now()
 	churner := startChurn(func(i int) error {
-		method, value := http.MethodPut, fmt.Sprintf(`{"weight":%d}`, preferred+i)
+		method, value := http.MethodPut, fmt.Sprintf(`{"weight":%d}`, 1+i%100)
 		if i%2 == 1 {
 			method = http.MethodDelete
 		}
@@ -201,9 +201,9 @@ func TestFigureSyncUnderChurn(t *testing.T) {
 	})
 	pause(length)
 	changes := churner.stop(t)
-	answered, took := consul.put("upstreams/web/"+added, fmt.Sprintf(`{"weight":%d}`, preferred)), time.Since(began)
-	settled := last.served(t, answered, "new")
-	reads := between.requests.Load() - before
+	answered := consul.put("upstreams/web/"+startServer(t, "end"), fmt.Sprintf(`{"weight":%d}`, preferred))
+	took, settled := answered.Sub(began), last.served(t, answered, "end")
+	reads := between.kv.Load() - before
 	failed, why := traffic.stop()
 	t.Logf("| changes | in | reads of Consul | last change routed after | requests | failed |\n| %d | %v | %d | %v | %d | %d |",
 		changes, took.Round(10*time.Millisecond), reads, round(settled), traffic.served.Load(), failed)
