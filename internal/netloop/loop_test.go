@@ -394,6 +394,7 @@ func TestCloseBudget(t *testing.T) {
 		}
 	})
 	wait(t, done)
+	on(t, l, func() {}) // its batch has ended
 	on(t, l, func() {
 		if worst > budget || len(l.dying) != 0 {
 			t.Errorf("%d closed in a batch, want at most %d; %d are left", worst, budget, len(l.dying))

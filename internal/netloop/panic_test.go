@@ -147,3 +147,22 @@ func TestRecoveredCloses(t *testing.T) {
 	run(t, l)
 	wait(t, closed)
 }
+
+// The deadlines behind one whose handler panicked do not wait for others.
+func TestPanicInExpiredDelaysNobody(t *testing.T) {
+	l, err := New(Options{Recovered: func(*Source, any, []byte) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		p := &probe{expired: func(int64) { panic("each time") }}
+		l.After(&p.Source, p, 1)
+	}
+	l.now = 2 * tick
+	l.runTimers()
+	if ms := l.timeout(); ms != 0 || l.wheel.count != 2 {
+		t.Errorf("waits %d ms with %d deadlines passed", ms, l.wheel.count)
+	}
+	l.stopped = true
+	l.Run()
+}
