@@ -45,12 +45,11 @@ func (f failure) reason() metrics.RetryReason {
 // fails at once. If none is left it answers.
 func (ex *exchange) attempt() {
 	l, lp := ex.l, ex.lp
-	last := failConnect
 	for {
 		l.pick = balance.Request{Now: l.loop.Now(), Key: ex.key, Tried: ex.tried}
 		e := lp.picker.Pick(&l.pick)
 		if e == nil {
-			ex.noServer(last)
+			ex.noServer()
 			return
 		}
 		ex.tried = append(ex.tried, e.Server)
@@ -137,6 +136,7 @@ func (ex *exchange) redial() bool {
 // against the server.
 func (ex *exchange) failed(why failure, blameless bool) bool {
 	e, u := ex.entry, ex.u
+	ex.lastFailure = why
 	ex.countFailure(why)
 	if !blameless {
 		ex.lp.picker.Report(e, true, ex.l.loop.Now())
@@ -220,13 +220,13 @@ func (ex *exchange) countFailure(why failure) {
 
 // noServer answers when no server can be picked: 503 if none was tried, else
 // what the last failure says.
-func (ex *exchange) noServer(last failure) {
+func (ex *exchange) noServer() {
 	if len(ex.tried) == 0 {
 		ex.lp.m.NoServer.Inc()
 		ex.answerLocally(&localAnswer{status: 503})
 		return
 	}
-	ex.answerLocally(&localAnswer{status: last.status()})
+	ex.answerLocally(&localAnswer{status: ex.lastFailure.status()})
 }
 
 // upstreamTimeout is the server's timer while the exchange is with it.

@@ -72,6 +72,8 @@ type exchange struct {
 	// Attempts.
 	tried    []*upstream.Server
 	retryEnd int64 // no further attempt starts after it, 0 is no bound
+	// lastFailure is how the last attempt went wrong, if one did.
+	lastFailure failure
 
 	key      []byte // what a hash policy hashes
 	times    times
