@@ -87,20 +87,13 @@ func decision(d *upsync.Decision) admin.Decision {
 	}
 }
 
-// heard reports whether the source ever answered, if only with no server.
-func heard(st *upsync.Status) bool {
-	return st.Source == upsync.SourceLive || st.Source == upsync.SourceNone && !st.Verified.IsZero()
-}
-
 // degradedWhy says why an upstream's servers may be out of date, "" if they
 // are not.
 func degradedWhy(st *upsync.Status) string {
-	switch {
-	case st.Source == upsync.SourceDump:
+	switch st.Source {
+	case upsync.SourceDump:
 		return "served from the dump of " + st.SetAt.UTC().Format(time.RFC3339)
-	case st.Source == upsync.SourceNone && heard(st):
-		return "its source lists no server"
-	case st.Source == upsync.SourceNone:
+	case upsync.SourceNone:
 		return "its source was never heard"
 	}
 	return ""
@@ -113,7 +106,7 @@ func health(s *upsync.Syncer) (waiting, degraded string) {
 	for _, st := range s.Statuses() {
 		switch why := degradedWhy(&st); {
 		case why == "":
-		case st.Source == upsync.SourceNone && !heard(&st):
+		case st.Source == upsync.SourceNone:
 			wait = append(wait, st.Name)
 		default:
 			worse = append(worse, st.Name+": "+why)
