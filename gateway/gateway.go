@@ -64,7 +64,7 @@ type Options struct {
 // safe for use by several goroutines.
 //
 //	starting --Run: first servers, listeners open--> serving
-//	starting, serving --Drain--> draining --Shutdown--> ended
+//	starting, serving --Drain--> draining --Shutdown--> ending --> ended
 type Gateway struct {
 	opt    Options
 	log    *slog.Logger
@@ -85,6 +85,7 @@ const (
 	starting int32 = iota
 	serving
 	draining
+	ending // in Shutdown
 	ended
 )
 
@@ -186,9 +187,10 @@ func (g *Gateway) Shutdown(ctx context.Context) (cut int) {
 
 func (g *Gateway) end(ctx context.Context) (cut int) {
 	g.mu.Lock()
-	was := g.phase.Swap(ended) // from here on nothing changes settings
+	was := g.phase.Load()
+	g.phase.Store(max(was, ending)) // from here on nothing changes settings
 	g.mu.Unlock()
-	if was == ended {
+	if was >= ending {
 		return 0
 	}
 	g.opt.Set.Notify(nil, nil)
@@ -200,7 +202,10 @@ func (g *Gateway) end(ctx context.Context) (cut int) {
 			g.log.Warn("admin server", "error", err)
 		}
 	}
+	g.mu.Lock()
+	g.phase.Store(ended)
 	g.accessLog.close()
+	g.mu.Unlock()
 	close(g.ended)
 	return cut
 }

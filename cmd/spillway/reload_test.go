@@ -228,3 +228,58 @@ func TestUSR1ReopensTheAccessLog(t *testing.T) {
 	g.logged("access log reopened")
 	line(log, "/after")
 }
+
+func TestAFailedReloadTakesBackItsUpstreams(t *testing.T) {
+	t.Parallel()
+	reg, consul := startRegistry(t)
+	a, b := namedBackend(t, "a"), namedBackend(t, "b")
+	reg.PutKV("upstreams/web/"+a, nil)
+	log := t.TempDir() + "/no/such/folder/access.log"
+	g := serveConfig(t, followConsul(consul, webFromKV))
+	g.served("", "/", "a")
+	g.reconfigure(followConsul(consul, fmt.Sprintf(`gateway: {access_log: {path: %q}}
+upstreams:
+  shop: {source: consul-kv, key: upstreams/shop/}
+  web: {servers: [%q]}
+routes:
+  - {host: shop, upstream: shop}
+  - upstream: web
+`, log, b)))
+	g.logged("configuration not reloaded, the old one stays")
+	if a := g.ops("/api/v1/upstreams/shop"); a.status != http.StatusNotFound {
+		t.Errorf("shop is there: %d", a.status)
+	}
+	g.served("", "/", "a")
+	reg.PutKV("upstreams/web/"+b, nil) // still followed
+	g.served("", "/", "a", "b")
+}
+
+func TestReloadsUnderLoadAndChurnFailNoRequest(t *testing.T) {
+	t.Parallel()
+	reg, consul := startRegistry(t)
+	a, b := namedBackend(t, "a"), namedBackend(t, "b")
+	reg.PutKV("upstreams/web/"+a, nil)
+	reg.PutKV("upstreams/shop/"+a, nil)
+	one := followConsul(consul, webFromKV)
+	two := followConsul(consul, `upstreams:
+  web: {source: consul-kv, key: upstreams/web/, balance: hash_consistent, keepalive: 2}
+  found: {source: consul-kv, key: upstreams/*}
+routes:
+  - {host: "*.test", upstream: "{host.1}"}
+  - upstream: web
+`)
+	g := serveConfig(t, one)
+	g.served("", "/", "a")
+	tr := startTraffic(t, g.addr)
+	for i := range 20 {
+		if i%2 == 0 {
+			reg.PutKV("upstreams/web/"+b, nil)
+			g.reload(two)
+			g.served("shop.test", "/", "a")
+		} else {
+			reg.DeleteKV("upstreams/web/" + b)
+			g.reload(one)
+		}
+	}
+	tr.must(t, "over all reloads", 50)
+}

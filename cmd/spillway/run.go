@@ -84,7 +84,10 @@ func (s *server) end(sig os.Signal, signals <-chan os.Signal, served <-chan erro
 			s.log.Info("ended", "connections_cut", cut)
 			return exitOK
 		case again := <-signals:
-			if again == syscall.SIGTERM || again == syscall.SIGINT {
+			switch again {
+			case syscall.SIGUSR1:
+				s.reopen()
+			case syscall.SIGTERM, syscall.SIGINT:
 				s.log.Warn("ending at once", "signal", again.String(), "connections", s.gw.Active())
 				return exitFailure
 			}

@@ -208,3 +208,14 @@ func TestTheServiceManagerIsTold(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 }
+
+func TestProcessorsForTheLoopsAndOneMore(t *testing.T) {
+	t.Parallel()
+	g := serveConfig(t, "upstreams:\n  web: {servers: [\"127.0.0.1:1\"]}\nroutes:\n  - upstream: web\n", "--loops", "3")
+	metrics := g.ops("/metrics").body
+	for _, line := range []string{"go_sched_gomaxprocs_threads 4\n", `spillway_loop_connections{loop="2"}`} {
+		if !strings.Contains(metrics, line) {
+			t.Errorf("no %q in /metrics", line)
+		}
+	}
+}
