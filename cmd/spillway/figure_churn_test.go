@@ -30,20 +30,20 @@ func TestFigureChurn(t *testing.T) {
 	g := startGateway(t, 2, fmt.Sprintf("consul:\n  address: %q\nupstreams:\n  web:\n    source: consul-kv\n    key: upstreams/web/\n    dump: %q\nroutes:\n  - upstream: web\n",
 		consul.addr, t.TempDir()+"/web.conf"))
 	traffic := startLoad(t, g.addr, "web.test", churnConnections, 0)
-	length := sized(3*time.Second, time.Second)
-	pause(length) // connections are made, threads started
+	length := sized(1500*time.Millisecond, time.Second)
+	pause(2 * length) // connections are made, threads started
 
 	var ratios []float64
 	changes := 0
 	t.Log("| window | quiet, us of CPU a request | churn | churn/quiet | changes |")
-	for i := range sized(10, 3) {
-		before := g.costPerRequest(traffic, length)
+	before := g.costPerRequest(traffic, length)
+	for i := range sized(20, 5) {
 		churner := startChurn(func(i int) error { return churnOne(consul, keys, i) })
 		during := g.costPerRequest(traffic, length)
 		n := churner.stop(t)
 		after := g.costPerRequest(traffic, length)
 		quiet := (before + after) / 2
-		ratios, changes = append(ratios, during/quiet), changes+n
+		ratios, changes, before = append(ratios, during/quiet), changes+n, after
 		t.Logf("| %d | %.2f | %.2f | %.3f | %d |", i+1, quiet, during, during/quiet, n)
 	}
 	failed, why := traffic.stop()

@@ -40,9 +40,9 @@ routes:
 	before := g.applies("u500")
 	added := "upstreams/u500/" + startServer(t, "new")
 	t.Log("| change | routed after | reads of Consul |")
-	changes := sized(20, 4)
+	changes := sized(20, 3)
 	for i := range changes {
-		pause(4 * time.Second) // decoding is paced to a twentieth of a core
+		pause(2 * time.Second) // decoding is paced to a twentieth of a core
 		scaleChange(t, consul, between, probes, added, i)
 	}
 	after := g.applies("u500")
