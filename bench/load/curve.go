@@ -208,3 +208,13 @@ func (c *Curve) check() error {
 }
 
 func seconds(s float64) time.Duration { return time.Duration(math.Round(s * 1e9)) }
+
+// Lead returns the curve preceded by its first rate, for warming up.
+func (c *Curve) Lead(length time.Duration) *Curve {
+	out := new(Curve).add(length, c.Rate(0), c.Rate(0))
+	for i := range c.pieces {
+		p := &c.pieces[i]
+		out.add(seconds(p.end)-seconds(p.start), p.from, p.to)
+	}
+	return out
+}

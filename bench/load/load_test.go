@@ -1,12 +1,12 @@
 package load
 
 import (
+	"bufio"
 	"context"
 	"net"
 	"net/netip"
 	"testing"
 	"time"
-	"bufio"
 )
 
 func TestTry(t *testing.T) {

@@ -106,7 +106,7 @@ func (m *measure) share(origin int64) Use {
 // The rules by which a run is invalid.
 const (
 	// lagFloor is a lag that is never held against a run.
-	lagFloor = time.Millisecond
+	lagFloor = 2 * time.Millisecond
 	// lagShare is how much of the p99 latency may be our own lag.
 	lagShare = 0.1
 	// rateShare is how much of the planned requests must have been sent.
@@ -116,7 +116,7 @@ const (
 )
 
 // Invalid says why the run measures the generator and not the target; nothing
-// if it does not. maxLag bounds the p99 of the lag; 0: 1 ms or a tenth of the
+// if it does not. maxLag bounds the p99 of the lag; 0: 2 ms or a tenth of the
 // p99 latency, whichever is more.
 //
 // Requests that were not sent because every connection waited for an answer are
