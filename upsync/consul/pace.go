@@ -44,8 +44,10 @@ func (p *pace) take(now time.Time) time.Duration {
 	return wait
 }
 
-// spent records what decoding an answer took.
-func (p *pace) spent(d time.Duration) { p.decode -= d }
+// spent records what decoding an answer took. The debt is bounded, so that no
+// answer, however large or on however slow a machine, makes the watch deaf for
+// more than ten seconds.
+func (p *pace) spent(d time.Duration) { p.decode = max(p.decode-d, -decodeCap) }
 
 // backoff is the delay before try n (from 1) of a watch whose reads fail: full
 // jitter below a bound that doubles.
