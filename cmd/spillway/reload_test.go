@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -282,4 +283,43 @@ routes:
 		}
 	}
 	tr.must(t, "over all reloads", 50)
+}
+
+func TestReloadByTheAdminServer(t *testing.T) {
+	t.Parallel()
+	a := namedBackend(t, "a")
+	token := t.TempDir() + "/token"
+	writeFile(t, token, "secret\n")
+	config := fmt.Sprintf("admin: {token_file: %q}\nupstreams:\n  web: {servers: [%q]}\nroutes:\n  - ", token, a)
+	g := serveConfig(t, config+"{path: /a/, upstream: web}\n")
+	post := func(token string) (status int, body string) {
+		t.Helper()
+		req, err := http.NewRequest(http.MethodPost, "http://"+g.admin+"/-/reload", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, _ := io.ReadAll(resp.Body)
+		return resp.StatusCode, string(text)
+	}
+	if status, _ := post("guess"); status != http.StatusUnauthorized {
+		t.Errorf("a wrong token: %d", status)
+	}
+	writeFile(t, g.file, config+"{path: b, upstream: web}\n")
+	if status, body := post("secret"); status != http.StatusUnprocessableEntity || !strings.Contains(body, g.file+":5:12: routes[0].path") {
+		t.Errorf("a bad file: %d %s", status, body)
+	}
+	writeFile(t, g.file, config+"{path: /b/, upstream: web}\n")
+	if status, body := post("secret"); status != http.StatusOK {
+		t.Errorf("a good file: %d %s", status, body)
+	}
+	g.served("", "/b/", "a")
+	if shown := g.ops("/api/v1/config").body; !strings.Contains(shown, "path: /b/") || strings.Contains(shown, "secret\n") {
+		t.Errorf("config: %s", shown)
+	}
 }

@@ -82,51 +82,32 @@ func (s *server) newGateway(loops int) (*gateway.Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	adminOptions, err := s.adminOptions()
-	if err != nil {
-		return nil, err
-	}
 	build := buildinfo.Get()
 	return gateway.New(gateway.Options{
 		Metrics: metrics.Sources{
 			Sync: s.syncStatus, Config: s.configStatus, Version: build.Version, Revision: build.Commit,
 		},
-		Loops: loops, Set: s.set, Settings: settings, Admin: adminOptions, Sockets: sockets,
+		Loops: loops, Set: s.set, Settings: settings, Admin: s.adminOptions(), Sockets: sockets,
 		First: s.first, Serving: s.serving, Applied: s.inTraffic, Log: s.log.Logger,
 		Upstreams: func() (string, string) { return health(s.syncer) },
 	})
 }
 
-func (s *server) adminOptions() (*admin.Options, error) {
+// adminOptions is nil when there is to be no admin server.
+func (s *server) adminOptions() *admin.Options {
 	a := &s.cfg.Admin
 	if a.Listen == "" || a.Listen == "off" {
-		return nil, nil
-	}
-	token := string(a.Token)
-	if a.TokenFile != "" {
-		text, err := os.ReadFile(a.TokenFile)
-		if err != nil {
-			return nil, fmt.Errorf("cannot read admin token: %w", err)
-		}
-		token = string(trimLine(text))
+		return nil
 	}
 	return &admin.Options{
-		Listen: a.Listen, Token: token, Log: s.log.Logger,
+		Listen: a.Listen, Token: string(a.Token), TokenFile: a.TokenFile, Log: s.log.Logger,
 		Views: admin.Views{
 			Sync:      func(name string) admin.SyncInfo { return syncInfo(s.syncer, name) },
 			Decisions: func(name string) []admin.Decision { return decisions(s.syncer, name) },
 			Reload:    s.reload,
 			Config:    s.effective,
 		},
-	}, nil
-}
-
-// trimLine drops the end of the line an editor leaves behind a secret.
-func trimLine(b []byte) []byte {
-	for len(b) > 0 && (b[len(b)-1] == '\n' || b[len(b)-1] == '\r') {
-		b = b[:len(b)-1]
 	}
-	return b
 }
 
 func (s *server) effective() ([]byte, error) {

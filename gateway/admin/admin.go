@@ -45,6 +45,8 @@ type Options struct {
 	// Token is what writes must carry as "Authorization: Bearer TOKEN".
 	// Without one every write is refused.
 	Token string
+	// TokenFile is a file that holds it instead, read again when it changes.
+	TokenFile string
 	// ReadToken, if set, is needed (it, or Token) for everything but
 	// /-/healthy, /-/ready and /ping.
 	ReadToken string
@@ -58,6 +60,7 @@ type Options struct {
 type Server struct {
 	views     Views
 	writeAuth token
+	tokenFile *tokenFile // instead of writeAuth, nil without one
 	readAuth  token
 	log       *slog.Logger
 	ln        net.Listener
@@ -77,12 +80,19 @@ func New(o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
+	var file *tokenFile
+	if o.TokenFile != "" {
+		var err error
+		if file, err = openTokenFile(o.TokenFile, o.Log); err != nil {
+			return nil, err
+		}
+	}
 	ln, err := listen(o.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen for admin on %q: %w", o.Listen, err)
 	}
 	s := &Server{
-		views: o.Views, writeAuth: newToken(o.Token), readAuth: newToken(o.ReadToken),
+		views: o.Views, writeAuth: newToken(o.Token), readAuth: newToken(o.ReadToken), tokenFile: file,
 		log: o.Log, ln: ln, local: isLoopback(ln.Addr()), pprof: profiles(),
 	}
 	s.routes = s.table()

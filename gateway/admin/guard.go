@@ -2,28 +2,11 @@ package admin
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"crypto/subtle"
 	"net/netip"
 	"strings"
 
 	"github.com/valyala/fasthttp"
 )
-
-// token is a secret kept as its hash, so that comparing takes the same time
-// whatever was sent, its length included.
-type token struct {
-	set  bool
-	hash [sha256.Size]byte
-}
-
-func newToken(s string) token { return token{set: s != "", hash: sha256.Sum256([]byte(s))} }
-
-// is reports whether the token is set and sent is it.
-func (t token) is(sent []byte) bool {
-	h := sha256.Sum256(sent)
-	return subtle.ConstantTimeCompare(h[:], t.hash[:]) == 1 && t.set
-}
 
 // access is what a route asks of a client.
 type access uint8
@@ -41,19 +24,29 @@ func (s *Server) allow(ctx *fasthttp.RequestCtx, r route) bool {
 		fail(ctx, fasthttp.StatusMethodNotAllowed, "method_not_allowed", "this path takes "+r.methods())
 		return false
 	}
-	sent := bearer(ctx.Request.Header.Peek("Authorization"))
-	switch {
-	case r.access == open, r.access == read && !s.readAuth.set:
+	if r.access == open || r.access == read && !s.readAuth.set {
 		return true
-	case r.access == write && !s.writeAuth.set:
+	}
+	sent := bearer(ctx.Request.Header.Peek("Authorization"))
+	auth := s.writeToken()
+	switch {
+	case r.access == write && !auth.set:
 		fail(ctx, fasthttp.StatusForbidden, "writes_disabled", "no admin token is configured, so writes are refused")
 		return false
-	case s.writeAuth.is(sent), r.access == read && s.readAuth.is(sent):
+	case auth.is(sent), r.access == read && s.readAuth.is(sent):
 		return true
 	}
 	ctx.Response.Header.Set("WWW-Authenticate", "Bearer")
 	fail(ctx, fasthttp.StatusUnauthorized, "unauthorized", "send Authorization: Bearer TOKEN with the configured token")
 	return false
+}
+
+// writeToken is the token that writes need now.
+func (s *Server) writeToken() token {
+	if s.tokenFile != nil {
+		return s.tokenFile.get()
+	}
+	return s.writeAuth
 }
 
 // bearer returns the token of an Authorization field, nil if it has none.
