@@ -121,6 +121,26 @@ func (b *backend) received() []*message {
 	return all
 }
 
+// last returns the request received last, whichever connection it came by.
+func (b *backend) last() *message {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var last *wire
+	for _, w := range b.wires {
+		if last == nil || w.seen.latest().After(last.seen.latest()) {
+			last = w
+		}
+	}
+	if last != nil {
+		if all, _, _ := readRequests(last.seen.http()); len(all) > 0 {
+			return all[len(all)-1]
+		}
+	}
+	b.t.Fatal("backend received no request")
+	return nil
+}
+
 // one returns the only request received.
 func (b *backend) one() *message {
 	b.t.Helper()

@@ -14,8 +14,10 @@
 package engine_test
 
 import (
+	"hash/fnv"
 	"os"
 	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -32,6 +34,7 @@ type proxyConfig struct {
 	// Routes in order; none means everything goes to "web".
 	Routes []routeRule
 
+	// Loops is how many, 0 leaves it to the test's name: one to three.
 	Loops  int
 	Limits limits
 	Times  times
@@ -94,6 +97,9 @@ type proxy struct {
 // startProxy starts what is tested. It ends with the test.
 func startProxy(t testing.TB, cfg proxyConfig) *proxy {
 	t.Helper()
+	if cfg.Loops == 0 {
+		cfg.Loops = loopsFor(t)
+	}
 	cfg = cfg.withDefaults()
 	var p *proxy
 	if underNginx() {
@@ -104,6 +110,27 @@ func startProxy(t testing.TB, cfg proxyConfig) *proxy {
 	p.t = t
 	t.Cleanup(p.close)
 	return p
+}
+
+// loopsFor spreads the tests over gateways of one, two and three loops: every
+// run covers each number, and the same test always gets the same.
+// SPILLWAY_LOOPS sets it for all.
+func loopsFor(t testing.TB) int {
+	t.Helper()
+	n := 1
+	if !underNginx() {
+		h := fnv.New32a()
+		h.Write([]byte(t.Name()))
+		n = 1 + int(h.Sum32()%3)
+	}
+	if s := os.Getenv("SPILLWAY_LOOPS"); s != "" {
+		var err error
+		if n, err = strconv.Atoi(s); err != nil {
+			t.Fatalf("SPILLWAY_LOOPS: %v", err)
+		}
+	}
+	t.Logf("SPILLWAY_LOOPS=%d", n)
+	return n
 }
 
 func underNginx() bool { return os.Getenv("SPILLWAY_SUT") == "nginx" }
@@ -183,7 +210,6 @@ func (c proxyConfig) withDefaults() proxyConfig {
 	if c.Routes == nil {
 		c.Routes = []routeRule{{Upstream: "web"}}
 	}
-	orInt(&c.Loops, 1)
 	orInt(&c.Limits.RequestLine, 16<<10)
 	orInt(&c.Limits.HeadBytes, 32<<10)
 	orInt(&c.Limits.Fields, 128)

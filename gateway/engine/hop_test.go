@@ -37,8 +37,7 @@ func TestHopByHopRequestFieldsGo(t *testing.T) {
 			c := dial(t, p.Addr)
 			c.send(get("/", r.send...))
 			c.answer(200)
-			all := b.received()
-			got := own(all[len(all)-1])
+			got := own(b.last())
 			if d := cmp.Diff(r.keep, withoutTE(got, r.keep)); d != "" {
 				t.Errorf("fields (-want +got):\n%s", d)
 			}
@@ -115,8 +114,7 @@ func TestForwardedFieldsAreReplaced(t *testing.T) {
 	} {
 		c.send(get("/", fields...))
 		c.answer(200)
-		all := b.received()
-		if d := cmp.Diff(want, forwarded(all[len(all)-1])); d != "" {
+		if d := cmp.Diff(want, forwarded(b.last())); d != "" {
 			t.Errorf("after %q (-want +got):\n%s", fields, d)
 		}
 	}
@@ -145,8 +143,7 @@ func TestForwardedFieldsOfATrustedPeerAreKept(t *testing.T) {
 	} {
 		c.send(get("/", r.fields...))
 		c.answer(200)
-		all := b.received()
-		if d := cmp.Diff(r.want, forwarded(all[len(all)-1])); d != "" {
+		if d := cmp.Diff(r.want, forwarded(b.last())); d != "" {
 			t.Errorf("after %q (-want +got):\n%s", r.fields, d)
 		}
 	}

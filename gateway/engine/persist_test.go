@@ -117,7 +117,7 @@ func TestUpstreamPersistence(t *testing.T) {
 				return
 			}
 			b := newBackend(t, always(r.answer))
-			p := front(t, b)
+			p := startProxy(t, proxyConfig{Backends: []string{b.addr}, Loops: 1}) // idle connections belong to a loop
 			for range 3 {
 				c := p.dial()
 				c.send(get("/"))
@@ -178,13 +178,13 @@ func TestUpstreamKeepaliveTimeout(t *testing.T) {
 	c.open()
 }
 
-// At most Keepalive idle connections are kept.
+// At most Keepalive idle connections are kept by a loop.
 func TestUpstreamKeepaliveBound(t *testing.T) {
 	release := make(chan struct{})
 	b := newBackend(t, serveAfter(release, func(*message) string { return ok("") }))
 	cfg := poolConfig{Specs: specs(b.addr)}
 	cfg.Settings.Keepalive = 2
-	p := startProxy(t, proxyConfig{Pools: map[string]poolConfig{"web": cfg}})
+	p := startProxy(t, proxyConfig{Loops: 1, Pools: map[string]poolConfig{"web": cfg}})
 	var cs []*wire
 	for i := range 5 {
 		c := p.dial()

@@ -170,8 +170,7 @@ func TestAcceptsHosts(t *testing.T) {
 	for _, h := range []string{"a", "A.B", "a:8080", "127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:80", "a-b_c.d~e", "xn--e1afmkfd.example", "a."} {
 		c.send("GET / HTTP/1.1\r\nHost: " + h + "\r\n\r\n")
 		c.answer(200)
-		all := b.received()
-		if got := all[len(all)-1].get("Host"); got != h {
+		if got := b.last().get("Host"); got != h {
 			t.Errorf("Host %q arrived as %q", h, got)
 		}
 	}

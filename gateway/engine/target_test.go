@@ -27,8 +27,7 @@ func TestAbsoluteFormReplacesHost(t *testing.T) {
 	} {
 		c.send(r.method + " " + r.target + " HTTP/1.1\r\nX-A: 1\r\nHost: other\r\nContent-Length: 0\r\n\r\n")
 		c.answerTo(r.method, 200)
-		all := b.received()
-		m := all[len(all)-1]
+		m := b.last()
 		if m.Target != r.want || m.get("Host") != r.host {
 			t.Errorf("%s %s arrived as %s of host %q, want %s of %q", r.method, r.target, m.Target, m.get("Host"), r.want, r.host)
 		}
@@ -79,8 +78,7 @@ func TestMaxForwards(t *testing.T) {
 		c := p.dial()
 		c.send(req(r.method, "/", "", "Max-Forwards: "+r.sent))
 		c.answerTo(r.method, 200)
-		all := b.received()
-		if got := all[len(all)-1].get("Max-Forwards"); got != r.want {
+		if got := b.last().get("Max-Forwards"); got != r.want {
 			t.Errorf("%s with Max-Forwards %s arrived with %q, want %q", r.method, r.sent, got, r.want)
 		}
 	}

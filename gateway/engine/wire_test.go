@@ -35,14 +35,22 @@ type wire struct {
 type record struct {
 	mu     sync.Mutex
 	raw    []byte
-	tunnel int // offset from which the bytes are opaque, -1 none
+	at     time.Time // of the last byte
+	tunnel int       // offset from which the bytes are opaque, -1 none
 }
 
 func (r *record) Write(p []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.raw = append(r.raw, p...)
+	r.raw, r.at = append(r.raw, p...), time.Now()
 	return len(p), nil
+}
+
+// latest is when the last byte was received.
+func (r *record) latest() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.at
 }
 
 // http returns the bytes that have to be HTTP.
