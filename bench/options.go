@@ -60,9 +60,11 @@ func (o *options) register(fs *flag.FlagSet) {
 }
 
 // complete checks the flags and resolves the target.
-func (o *options) complete(ctx context.Context, rest []string) (err error) {
+func (o *options) complete(ctx context.Context, args, rest []string) (err error) {
 	o.command = rest
 	switch {
+	case len(rest) > 0 && !slices.Contains(args, "--"):
+		return usageError("cannot use argument %q: a command to start follows --", rest[0])
 	case o.duration <= 0 || o.warmup < 0:
 		return usageError("a run takes time: --duration %v --warmup %v", o.duration, o.warmup)
 	case o.duration+o.warmup > maxDuration && !o.long:

@@ -37,7 +37,7 @@ func (t *terminal) run(ctx context.Context, args []string) error {
 	if err := t.parse(fs, args, "run --url URL [FLAGS] [-- COMMAND TO START AND ACCOUNT FOR]"); err != nil {
 		return err
 	}
-	if err := f.complete(ctx, fs.Args()); err != nil {
+	if err := f.complete(ctx, args, fs.Args()); err != nil {
 		return err
 	}
 	conditions, cfg, err := f.prepare()

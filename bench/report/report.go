@@ -50,6 +50,8 @@ type Report struct {
 	Generator Generator `json:"generator"`
 	Server    *Server   `json:"server,omitempty"`
 
+	Search *Search `json:"search,omitempty"` // how the rate was found, if it was
+
 	Trials   []Trial  `json:"trials,omitempty"` // if there were several
 	Timeline []Second `json:"timeline,omitempty"`
 	Events   []Event  `json:"events,omitempty"`
@@ -177,6 +179,20 @@ type Event struct {
 	Trial int     `json:"trial,omitempty"`
 	At    float64 `json:"at_s"`
 	Text  string  `json:"text"`
+}
+
+// Search is the way to the highest rate that holds.
+type Search struct {
+	SLO    string  `json:"slo"`
+	Rate   float64 `json:"rate"`  // 0: none holds
+	Limit  string  `json:"limit"` // what was in the way: "target", "generator" or "--max"
+	Probes []Probe `json:"probes"`
+}
+
+// Probe is one try.
+type Probe struct {
+	Rate    float64 `json:"rate"`
+	Outcome string  `json:"outcome"` // "holds", "fails" or "unclear"
 }
 
 // ErrorShare is the share of requests that failed.
