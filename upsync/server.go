@@ -78,10 +78,7 @@ func parseParameter(s *upstream.Spec, word string) (err error) {
 	case name == "max_conns":
 		s.MaxConns = number(0, most)
 	case name == "fail_timeout":
-		var t time.Duration
-		if t, err = consul.ParseSeconds(value); err == nil {
-			s.FailTimeout = t
-		}
+		s.FailTimeout, err = failTimeout(value)
 	default:
 		err = unknownParameter(word)
 	}
@@ -108,4 +105,18 @@ func ParseServers(text string) ([]upstream.Spec, error) {
 		specs = append(specs, s)
 	}
 	return specs, nil
+}
+
+// failTimeout reads nginx's times in seconds, and fractions as Go writes
+// them ("1.5s", "500ms"): nobody but Consul's entries has to be as nginx has
+// it.
+func failTimeout(value string) (time.Duration, error) {
+	t, err := consul.ParseSeconds(value)
+	if err == nil {
+		return t, nil
+	}
+	if t, durErr := time.ParseDuration(value); durErr == nil && t >= 0 {
+		return t, nil
+	}
+	return 0, err
 }

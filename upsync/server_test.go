@@ -23,6 +23,7 @@ func TestParseServer(t *testing.T) {
 	}{
 		{"127.0.0.1:80", base("127.0.0.1:80", plain)},
 		{"127.0.0.1", base("127.0.0.1:80", plain)},
+		{"127.0.0.1:80 fail_timeout=1500ms", base("127.0.0.1:80", func(s *upstream.Spec) { s.FailTimeout = 1500 * time.Millisecond })},
 		{"[::1]", base("[::1]:80", plain)},
 		{"  [::1]:81 ; ", base("[::1]:81", plain)},
 		{"app.example:81", base("app.example:81", func(s *upstream.Spec) { s.Host = "app.example" })},
@@ -44,7 +45,7 @@ func TestParseServer(t *testing.T) {
 	}
 	for _, line := range []string{
 		"", ";", "server ;", "10.0.0.1:0", "10.0.0.1:99999", "10.0.0.1:80 weight=0", "10.0.0.1:80 weight=+1", "10.0.0.1:80 weight=x",
-		"10.0.0.1:80 wait=1", "10.0.0.1:80 slow", "10.0.0.1:80 fail_timeout=x", "a b:80", "unix:", "http://10.0.0.1:80",
+		"10.0.0.1:80 wait=1", "10.0.0.1:80 slow", "10.0.0.1:80 fail_timeout=x", "10.0.0.1:80 fail_timeout=-1s", "a b:80", "unix:", "http://10.0.0.1:80",
 	} {
 		if got, err := ParseServer(line); err == nil {
 			t.Errorf("%q: %+v, want an error", line, got)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -13,6 +14,7 @@ import (
 	"spillway/gateway/http1"
 	"spillway/gateway/route"
 	"spillway/gateway/upstream"
+	"spillway/upsync"
 )
 
 // loadChecked loads a configuration and compiles what can be compiled, so
@@ -32,10 +34,24 @@ func loadChecked(src configs.Source) (*configs.Config, error) {
 			mistakes = append(mistakes, mistake(cfg, "gateway.access_log.format", strconv.Quote(log.Format), err.Error()))
 		}
 	}
+	mistakes = append(mistakes, serverMistakes(cfg)...)
 	if len(mistakes) > 0 {
 		return nil, mistakes
 	}
 	return cfg, nil
+}
+
+// serverMistakes are the static servers that upsync would not take.
+func serverMistakes(cfg *configs.Config) (found configs.Errors) {
+	for _, name := range cfg.UpstreamNames() {
+		for i, s := range cfg.Upstreams[name].Servers {
+			if _, err := upsync.ParseServer(s.String()); err != nil {
+				key := fmt.Sprintf("upstreams.%s.servers[%d]", name, i)
+				found = append(found, mistake(cfg, key, strconv.Quote(s.String()), err.Error()))
+			}
+		}
+	}
+	return found
 }
 
 // mistake is one at the place an option is from.

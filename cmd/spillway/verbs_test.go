@@ -22,6 +22,8 @@ func TestVerbs(t *testing.T) {
 	bad, odd := dir+"/bad.yaml", dir+"/odd.yaml"
 	writeFile(t, bad, "gateway:\n  loop: 2\nupstreams:\n  web: {servers: [\"127.0.0.1:1\"]}\nroutes:\n  - upstream: wob\n")
 	writeFile(t, odd, "gateway: {access_log: {path: '-', format: '$remote_adr'}}\nupstreams:\n  web: {servers: [\"127.0.0.1:1\"]}\nroutes:\n  - upstream: web\n")
+	heavy := dir + "/heavy.yaml"
+	writeFile(t, heavy, "upstreams:\n  web:\n    servers:\n      - 127.0.0.1:1\n      - 127.0.0.1:2 weight=100000\nroutes:\n  - upstream: web\n")
 	const good = "testdata/gateway.yaml"
 	for _, c := range []struct {
 		args   string
@@ -46,6 +48,7 @@ func TestVerbs(t *testing.T) {
 		{"validate -c " + bad, exitInvalid, "", bad + `:6:15: routes[0].upstream: found unknown upstream "wob", allowed: web; did you mean "web"?`},
 		{"validate -c " + odd, exitInvalid, "", odd + ":1:"},
 		{"validate -c " + odd, exitInvalid, "", "$remote_addr"},
+		{"validate -c " + heavy, exitInvalid, "", heavy + ":5:9: upstreams.web.servers[1]: found"},
 		{"validate", exitUsage, "", "--config FILE is missing"},
 		{"version", exitOK, "spillway ", ""},
 		{"-v", exitOK, "spillway ", ""},
