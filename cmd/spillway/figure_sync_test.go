@@ -89,14 +89,15 @@ routes:
 	}
 }
 
-// report prints the figure and judges it.
+// report prints the figure and judges it. A short run has too few changes for
+// a p99 that means anything: there p90 is judged.
 func report(t *testing.T, source string, took []time.Duration, served, failed int64) {
 	slices.Sort(took)
-	mid, p99 := quantile(took, 0.5), quantile(took, 0.99)
+	mid, high := quantile(took, 0.5), quantile(took, sized(0.99, 0.9))
 	t.Logf("| source | changes | median | p90 | p99 | most | requests | failed |\n| %s | %d | %v | %v | %v | %v | %d | %d |",
-		source, len(took), round(mid), round(quantile(took, 0.9)), round(p99), round(took[len(took)-1]), served, failed)
-	if mid > bound(syncMedian) || p99 > bound(syncP99) {
-		t.Errorf("a change is routed after %v (median) and %v (p99), want at most %v and %v", mid, p99, bound(syncMedian), bound(syncP99))
+		source, len(took), round(mid), round(quantile(took, 0.9)), round(quantile(took, 0.99)), round(took[len(took)-1]), served, failed)
+	if mid > bound(syncMedian) || high > bound(syncP99) {
+		t.Errorf("a change is routed after %v (median) and %v (p%v), want at most %v and %v", mid, high, sized(99, 90), bound(syncMedian), bound(syncP99))
 	}
 }
 
