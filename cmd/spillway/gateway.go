@@ -38,7 +38,7 @@ func (t *terminal) gateway(args []string) int {
 
 // watchSignals takes over the signals that mean something to a gateway.
 func watchSignals() (signals chan os.Signal, stop func()) {
-	signals = make(chan os.Signal, 8)
+	signals = make(chan os.Signal, 128) // one that finds no room is lost
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
 	return signals, func() { signal.Stop(signals) }
 }

@@ -61,9 +61,17 @@ func TestTermAndQuitLetRequestsFinish(t *testing.T) {
 			t.Parallel()
 			addr, asked, release := slowBackend(t)
 			g := serveSlow(t, "shutdown_timeout: 60s", addr)
+			idle, err := net.Dial("tcp", g.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer idle.Close()
 			got := inFlight(t, g, asked)
 			g.signal(sig)
 			g.logged("shutting down")
+			if n, err := idle.Read(make([]byte, 1)); err != io.EOF {
+				t.Errorf("an idle connection: %d bytes, %v, want its end", n, err)
+			}
 			eventually(t, "closed listener", func() error {
 				c, err := net.Dial("tcp", g.addr)
 				if err != nil {

@@ -98,6 +98,7 @@ func (c *consulAgent) put(key, value string) {
 	c.t.Helper()
 	c.do(http.MethodPut, "/v1/kv/"+key, value)
 }
+
 func (c *consulAgent) delete(key string) { c.t.Helper(); c.do(http.MethodDelete, "/v1/kv/"+key, "") }
 
 // register puts an instance of a service into the catalog, with a check of

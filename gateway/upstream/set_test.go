@@ -9,13 +9,15 @@ import (
 
 func TestSetTellsWhoJoinsAndLeaves(t *testing.T) {
 	s := &Set{}
+	a, b := NewPool("a", &Settings{}), NewPool("b", &Settings{})
+	s.Update([]*Pool{a}, nil)
 	var told []string
-	note := func(what string, findable bool) func(*Pool) {
+	note := func(what string) func(*Pool) {
 		return func(p *Pool) {
-			if (s.Lookup(p.Name) == p) != findable {
-				t.Errorf("%s %s: Lookup finds it: %v", what, p.Name, !findable)
-			}
 			told = append(told, what+" "+p.Name)
+			if s.Lookup(p.Name) == p && p != a {
+				t.Errorf("%s %s, and Lookup finds it", what, p.Name)
+			}
 		}
 	}
 	expect := func(step string, want ...string) {
@@ -26,19 +28,15 @@ func TestSetTellsWhoJoinsAndLeaves(t *testing.T) {
 		}
 		told = nil
 	}
-	a, b := NewPool("a", &Settings{}), NewPool("b", &Settings{})
-	s.Update([]*Pool{a}, nil)
-	s.Notify(note("there", true), nil)
-	expect("who is there already", "there a")
-
-	s.Notify(func(*Pool) {}, nil)
-	s.Notify(note("joined", true), nil)
-	told = nil
-	s.joined, s.left = note("joined", false), note("left", false)
+	s.Notify(note("joined"), note("left"))
+	expect("who is there already", "joined a")
 	s.Update([]*Pool{a, b}, nil)
 	expect("one joins, one stays", "joined b")
 	s.Update([]*Pool{NewPool("b", &Settings{})}, nil)
 	expect("one is replaced", "joined b", "left b")
 	s.Update(nil, []string{"a", "nobody"})
 	expect("one leaves", "left a")
+	s.Notify(nil, nil)
+	s.Update([]*Pool{a}, []string{"b"})
+	expect("nobody asks any more")
 }
