@@ -45,7 +45,7 @@ func verbs() []verb {
 		{"dev", "[--listen ADDRESS]", "a gateway, a development registry and three backends, to try it out", (*terminal).dev},
 		{"validate", "--config FILE", "check a configuration (also: spillway -t -c FILE)", (*terminal).validate},
 		{"config", "dump|schema", "the configuration in effect, or the JSON Schema of the file", (*terminal).config},
-		{"bench", "peers [...]", "measure, beside other proxies", (*terminal).bench},
+		{"bench", "[VERB]", "measure: a target, or this gateway beside other proxies", (*terminal).bench},
 		{"version", "[--json]", "which build this is", (*terminal).version},
 		{"help", "[VERB]", "this text, or the flags of a verb", (*terminal).help},
 	}
@@ -94,7 +94,7 @@ func (t *terminal) usage(w io.Writer) {
 	for _, v := range verbs() {
 		fmt.Fprintf(w, "  %-28s %s\n", v.name+" "+v.args, v.about)
 	}
-	fmt.Fprint(w, "\n`spillway VERB --help` lists the flags of a verb. Exit codes: 0 ok, 1 failure, 2 usage,\n3 invalid configuration.\n")
+	fmt.Fprint(w, "\n`spillway VERB --help` lists the flags of a verb. Exit codes: 0 ok, 1 failure, 2 usage,\n3 invalid configuration; bench has its own.\n")
 }
 
 func (t *terminal) help(args []string) int {

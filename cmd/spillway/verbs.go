@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"spillway/bench/peers"
+	"spillway/bench"
 	"spillway/configs"
 	"spillway/internal/buildinfo"
 )
@@ -85,16 +85,4 @@ func (t *terminal) config(args []string) int {
 
 // bench hands over to the measurements, which have flags and exit codes of
 // their own.
-func (t *terminal) bench(args []string) int {
-	if len(args) == 0 {
-		return t.misuse("bench: say what: peers")
-	}
-	switch args[0] {
-	case "peers":
-		return peers.Command(args[1:], t.out, t.err)
-	case "-h", "--help":
-		fmt.Fprintln(t.out, "usage: spillway bench peers [FLAGS]   CPU per request beside other proxies; see spillway bench peers --help")
-		return exitOK
-	}
-	return t.misuse("bench: unknown measurement %q, there is: peers", args[0])
-}
+func (t *terminal) bench(args []string) int { return bench.Command(args, t.out, t.err) }

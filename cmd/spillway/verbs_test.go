@@ -58,8 +58,9 @@ func TestVerbs(t *testing.T) {
 		{"config dump --origin -c " + good, exitOK, "# " + good + ":7:12", ""},
 		{"config dump", exitUsage, "", "--config FILE is missing"},
 		{"config", exitUsage, "", "neither dump nor schema"},
-		{"bench", exitUsage, "", "say what"},
-		{"bench nonsense", exitUsage, "", `unknown measurement "nonsense"`},
+		{"bench", 64, "", "usage: spillway bench VERB"},
+		{"bench nonsense", 64, "", `"nonsense" is no verb of bench`},
+		{"help bench", exitOK, "usage: spillway bench VERB", ""},
 		{"bench peers --help", exitOK, "", "-rounds"},
 		{"dev --rate 5000", exitUsage, "", "allowed: 0 to 1000"},
 	} {
