@@ -113,7 +113,10 @@ func TestReloadKeepsWatches(t *testing.T) {
 		return nil
 	})
 	before := reg.Count("/v1/kv/")
-	g.reload(followConsul(consul, webFromKV+"gateway: {limits: {body_size: 1KiB}}\n"))
+	g.reload(followConsul(consul, webFromKV+"gateway: {loops: 9, limits: {body_size: 1KiB}}\n"))
+	if w := g.find("this change takes effect at the next start"); w == nil || w["key"] != "gateway.loops" {
+		t.Errorf("other loops: warned %v", w)
+	}
 	if now := reg.Count("/v1/kv/"); now != before || reg.Blocked("/v1/kv/") != 1 {
 		t.Errorf("%d reads of Consul before, %d after, %d wait", before, now, reg.Blocked("/v1/kv/"))
 	}
