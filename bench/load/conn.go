@@ -153,8 +153,8 @@ func (c *conn) refused(errno syscall.Errno, now int64) {
 		c.lane.rec.failed++
 		c.lane.rec.second.failed++
 	}
-	c.lane.settled(c)
 	c.lane.lastErrno = errno
+	c.lane.settled(c)
 	c.fail(kind, now)
 }
 

@@ -3,49 +3,348 @@ package load
 import (
 	"bufio"
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"net/netip"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
 
-func TestTry(t *testing.T) {
-	ln, _ := net.Listen("tcp", "127.0.0.1:0")
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				r := bufio.NewReader(c)
-				for {
-					line, err := r.ReadString('\n')
-					if err != nil {
-						return
-					}
-					if line == "\r\n" {
-						c.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"))
-					}
-				}
-			}()
+const short = 200 * time.Millisecond
+
+func TestClosedLoopKeepsConnectionsBusy(t *testing.T) {
+	for _, pipeline := range []int{1, 7} {
+		var connections atomic.Int64
+		inner := fixed(ok)
+		addr := serve(t, func(c net.Conn, r *bufio.Reader, n int) { connections.Add(1); inner(c, r, n) })
+		res := do(t, Config{Addr: addr, Connections: 5, Pipeline: pipeline, Duration: short})
+		if res.Answered < 50 || res.ErrorTotal() > 0 || res.Answered != res.Sent || connections.Load() != 5 {
+			t.Errorf("pipeline %d: %d of %d answered on %d connections, errors %v", pipeline, res.Answered, res.Sent, connections.Load(), res.Errors)
 		}
-	}()
-	addr := netip.MustParseAddrPort(ln.Addr().String())
+		if res.Lag.Max() != 0 || res.Planned != 0 || res.Open {
+			t.Errorf("pipeline %d: a closed loop has no plan: lag %d, planned %g", pipeline, res.Lag.Max(), res.Planned)
+		}
+	}
+}
+
+func TestOpenLoopSendsWhatIsPlanned(t *testing.T) {
+	addr := serve(t, fixed(ok))
 	for _, cfg := range []Config{
-		{Addr: addr, Connections: 10, Duration: time.Second},
-		{Addr: addr, Connections: 10, Curve: Constant(5000, time.Second)},
-		{Addr: addr, Connections: 10, Curve: Constant(5000, time.Second), Arrivals: Poisson},
-		{Addr: addr, Connections: 10, Curve: Constant(5000, time.Second), Fresh: true},
-		{Addr: addr, Connections: 10, Duration: time.Second, Fresh: true},
-		{Addr: addr, Connections: 10, Duration: time.Second, Pipeline: 8},
+		{Curve: Constant(1000, short)},
+		{Curve: Constant(1000, short), Fresh: true},
+		{Curve: Constant(1000, short), Pipeline: 3},
+		{Curve: Ramp(0, 2000, short)},
 	} {
-		res, err := Do(context.Background(), cfg, nil)
-		if err != nil {
-			t.Fatal(err)
+		cfg.Addr, cfg.Connections = addr, 10
+		res := do(t, cfg)
+		if res.Sent+res.Unsent != 200 || res.Answered != res.Sent || res.ErrorTotal() > 0 || res.Planned < 999 || res.Planned > 1001 {
+			t.Errorf("%+v: %d sent, %d answered, %d not sent, planned %g, errors %v", cfg.Curve, res.Sent, res.Answered, res.Unsent, res.Planned, res.Errors)
 		}
-		t.Log(res.Sent, res.Answered, res.Unsent, res.Errors, res.Status, res.Planned, res.Achieved, res.Elapsed,
-			"corr", res.Corrected.Quantile(0.5), res.Corrected.Quantile(0.99), "raw", res.Raw.Quantile(0.99), "lag", res.Lag.Quantile(0.5), res.Lag.Quantile(0.99), res.Lag.Max(), res.Connections, res.Workers, res.Invalid(0))
-		t.Log(res.Timeline)
+		if cfg.Fresh != (res.Connections == res.Sent) {
+			t.Errorf("fresh %v: %d connections for %d requests", cfg.Fresh, res.Connections, res.Sent)
+		}
+	}
+}
+
+func TestWarmupIsNotMeasured(t *testing.T) {
+	addr := serve(t, fixed(ok))
+	res := do(t, Config{Addr: addr, Connections: 3, Curve: Constant(1000, short).Lead(short), Warmup: short})
+	if res.Sent != 200 || res.Elapsed != short || len(res.Timeline) != 1 {
+		t.Errorf("%d sent in %v, %d seconds", res.Sent, res.Elapsed, len(res.Timeline))
+	}
+}
+
+func TestAnswersOfAllFramings(t *testing.T) {
+	large := strings.Repeat("x", 300<<10)
+	chunked := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n3\r\nabc\r\n0\r\nTrailer: x\r\n\r\n"
+	for name, answer := range map[string]string{
+		"length":    ok,
+		"empty":     "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+		"large":     "HTTP/1.1 200 OK\r\nContent-Length: " + strconv.Itoa(len(large)) + "\r\n\r\n" + large,
+		"chunked":   chunked,
+		"204":       "HTTP/1.1 204 No Content\r\n\r\n",
+		"interim":   "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + ok,
+		"old":       "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nab",
+		"no reason": "HTTP/1.1 200\r\ncontent-length:2\r\n\r\nab",
+	} {
+		t.Run(name, func(t *testing.T) {
+			addr := serve(t, fixed(answer))
+			res := do(t, Config{Addr: addr, Connections: 2, Duration: short / 2, Pipeline: 2})
+			if res.Answered < 10 || res.ErrorTotal() > 0 || res.Connections != 2 {
+				t.Errorf("%d answered on %d connections, errors %v", res.Answered, res.Connections, res.Errors)
+			}
+		})
+	}
+}
+
+func TestAnswersThatEndTheConnection(t *testing.T) {
+	for name, answer := range map[string]string{
+		"until close": "HTTP/1.1 200 OK\r\n\r\nhello",
+		"close":       "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: x, Close\r\n\r\nab",
+		"1.0":         "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nab",
+	} {
+		t.Run(name, func(t *testing.T) {
+			addr := serve(t, func(c net.Conn, r *bufio.Reader, _ int) {
+				http.ReadRequest(r)
+				io.WriteString(c, answer)
+			})
+			res := do(t, Config{Addr: addr, Connections: 2, Curve: Constant(200, short)})
+			if res.Answered != res.Sent || res.Sent+res.Unsent != 40 || res.ErrorTotal() > 0 || res.Connections < res.Answered {
+				t.Errorf("%d of %d answered on %d connections, errors %v", res.Answered, res.Sent, res.Connections, res.Errors)
+			}
+		})
+	}
+}
+
+func TestSplitAnswers(t *testing.T) {
+	answer := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n" + ok
+	addr := serve(t, func(c net.Conn, r *bufio.Reader, _ int) {
+		for {
+			for range 2 { // the client pipelines two
+				if _, err := http.ReadRequest(r); err != nil {
+					return
+				}
+			}
+			for i := range len(answer) {
+				if _, err := io.WriteString(c, answer[i:i+1]); err != nil {
+					return
+				}
+			}
+		}
+	})
+	res := do(t, Config{
+		Addr: addr, Pipeline: 2, Duration: short,
+		Requests: []Request{{Expect: Expect{Equals: "hello"}}},
+	})
+	if res.Answered < 4 || res.ErrorTotal() > 0 {
+		t.Errorf("%d answered, errors %v", res.Answered, res.Errors)
+	}
+}
+
+func TestHeadAnswersHaveNoBody(t *testing.T) {
+	addr := serve(t, fixed("HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"))
+	res := do(t, Config{Addr: addr, Duration: short / 2, Requests: []Request{{Method: "HEAD"}}})
+	if res.Answered < 5 || res.ErrorTotal() > 0 {
+		t.Errorf("%d answered, errors %v", res.Answered, res.Errors)
+	}
+}
+
+func TestErrorsByKind(t *testing.T) {
+	cut := func(text string, linger int) script {
+		return func(c net.Conn, r *bufio.Reader, _ int) {
+			http.ReadRequest(r)
+			io.WriteString(c, text)
+			c.(*net.TCPConn).SetLinger(linger)
+		}
+	}
+	hold := func(_ net.Conn, r *bufio.Reader, _ int) { io.Copy(io.Discard, r) }
+	for _, tt := range []struct {
+		kind   string
+		server script
+		expect Expect
+	}{
+		{"status", fixed("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"), Expect{}},
+		{"status", fixed(ok), Expect{Status: []int{201, 204}}},
+		{"body", fixed(ok), Expect{Contains: "bye"}},
+		{"body", fixed(ok), Expect{Equals: "hell"}},
+		{"body", fixed(ok), Expect{Bytes: 6}},
+		{"malformed", fixed("SSH-2.0 hello, this is no HTTP\r\n"), Expect{}},
+		{"malformed", fixed("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"), Expect{}},
+		{"malformed", fixed("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), Expect{}},
+		{"closed", cut("", -1), Expect{}},
+		{"closed", cut("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", -1), Expect{}},
+		{"reset", cut("HTTP/1.1 200", 0), Expect{}},
+		{"timeout", hold, Expect{}},
+	} {
+		t.Run(tt.kind, func(t *testing.T) {
+			addr := serve(t, tt.server)
+			res := do(t, Config{
+				Addr: addr, Connections: 2, Curve: Constant(100, short), Timeout: 150 * time.Millisecond,
+				Requests: []Request{{Expect: tt.expect}},
+			})
+			if res.Errors[tt.kind] == 0 || res.Errors[tt.kind] != res.ErrorTotal() || res.Errors[tt.kind] != res.Sent {
+				t.Errorf("%d sent, errors %v, want all of kind %s", res.Sent, res.Errors, tt.kind)
+			}
+			if tt.kind == "timeout" && res.Corrected.Max() < int64(150*time.Millisecond) {
+				t.Errorf("a timeout of 150ms was recorded as %v", time.Duration(res.Corrected.Max()))
+			}
+		})
+	}
+}
+
+func TestNobodyListens(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := netip.MustParseAddrPort(ln.Addr().String())
+	ln.Close()
+	if _, err := Do(context.Background(), Config{Addr: addr, Connections: 3, Duration: short}, nil); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("error %v, want connection refused", err)
+	}
+	res := do(t, Config{Addr: addr, Connections: 3, Duration: short, Fresh: true})
+	if res.Answered != 0 || res.Errors["connect_refused"] == 0 {
+		t.Errorf("%d answered, errors %v", res.Answered, res.Errors)
+	}
+}
+
+func TestEveryAnswerBelongsToItsRequest(t *testing.T) {
+	echo := always(func(r *http.Request) string {
+		body, _ := io.ReadAll(r.Body)
+		text := r.URL.Path + "|" + r.Header.Get("X-Id") + "|" + string(body)
+		return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
+	})
+	request := Request{
+		Method: "POST", Path: "/{random:1000}/{id}", Header: []Field{{"X-Id", "{id}"}}, Body: []byte(`{"id":{id}}`),
+		Expect: Expect{Equals: `/{random:1000}/{id}|{id}|{"id":{id}}`},
+	}
+	addr := serve(t, echo)
+	res := do(t, Config{Addr: addr, Connections: 4, Pipeline: 5, Duration: short, Requests: []Request{request, {Path: "/{id}", Expect: Expect{Contains: "/{id}|"}}}})
+	if res.Answered < 20 || res.ErrorTotal() > 0 {
+		t.Errorf("%d answered, errors %v", res.Answered, res.Errors)
+	}
+
+	// A server that is one answer behind is found out.
+	last := "nothing yet"
+	addr = serve(t, always(func(r *http.Request) string {
+		text := last
+		last = r.URL.Path
+		return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
+	}))
+	res = do(t, Config{Addr: addr, Curve: Constant(100, short), Requests: []Request{{Path: "/{id}", Expect: Expect{Equals: "/{id}"}}}})
+	if res.Errors["body"] != res.Answered || res.Answered == 0 {
+		t.Errorf("crossed answers: %d of %d found, errors %v", res.Errors["body"], res.Answered, res.Errors)
+	}
+}
+
+func TestWeights(t *testing.T) {
+	var light, heavy atomic.Int64
+	addr := serve(t, always(func(r *http.Request) string {
+		if r.URL.Path == "/heavy" {
+			heavy.Add(1)
+		} else {
+			light.Add(1)
+		}
+		return ok
+	}))
+	do(t, Config{Addr: addr, Curve: Constant(2000, short), Connections: 4, Requests: []Request{{Path: "/heavy", Weight: 9}, {Path: "/light"}}})
+	if h, l := heavy.Load(), light.Load(); h+l != 400 || h < 350 || h > 370 {
+		t.Errorf("%d heavy, %d light, want 9 to 1", h, l)
+	}
+}
+
+// TestStallIsSeen is the reason for all the care: a server that stands still
+// keeps a closed loop waiting, which then hardly sees it.
+func TestStallIsSeen(t *testing.T) {
+	const stall = 400 * time.Millisecond
+	begin := time.Now()
+	var stalled atomic.Bool
+	var until atomic.Int64
+	addr := serve(t, always(func(*http.Request) string {
+		if time.Since(begin) > 300*time.Millisecond && !stalled.Swap(true) {
+			until.Store(int64(time.Since(begin) + stall))
+		}
+		if wait := until.Load() - int64(time.Since(begin)); wait > 0 {
+			<-time.After(time.Duration(wait))
+		}
+		return ok
+	}))
+	res := do(t, Config{Addr: addr, Connections: 4, Curve: Constant(1000, 1500*time.Millisecond)})
+	if p99 := time.Duration(res.Corrected.Quantile(0.99)); p99 < stall*8/10 {
+		t.Errorf("corrected p99 %v, but the server stood still for %v: a quarter of the requests fell due then", p99, stall)
+	}
+	if p99 := time.Duration(res.Raw.Quantile(0.99)); p99 > stall/2 {
+		t.Errorf("raw p99 %v: only four requests were in flight", p99)
+	}
+	if res.Answered != 1500 || res.Unsent != 0 {
+		t.Errorf("%d answered, %d not sent, want all 1500", res.Answered, res.Unsent)
+	}
+	if lag := time.Duration(res.Lag.Quantile(0.9)); lag > stall/4 {
+		t.Errorf("generator lag p90 %v: the stall was the target's", lag)
+	}
+}
+
+func TestUnsentRequestsAreNotForgotten(t *testing.T) {
+	addr := serve(t, func(_ net.Conn, r *bufio.Reader, _ int) { io.Copy(io.Discard, r) })
+	res := do(t, Config{Addr: addr, Connections: 1, Curve: Constant(1000, short), Timeout: short})
+	if res.Sent != 1 || res.Unsent != 199 || res.Corrected.Count() != 200 || res.Corrected.Quantile(0.5) < int64(short/3) {
+		t.Errorf("%d sent, %d not, %d latencies, p50 %v", res.Sent, res.Unsent, res.Corrected.Count(), time.Duration(res.Corrected.Quantile(0.5)))
+	}
+	if why := res.Invalid(0); len(why) > 0 {
+		t.Errorf("the target was the limit, not we: %v", why)
+	}
+}
+
+func TestRateChangesWhileRunning(t *testing.T) {
+	addr := serve(t, fixed(ok))
+	control := new(Control)
+	if err := control.SetRate(5); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("error %v before the run", err)
+	}
+	seconds := 0
+	cfg := Config{Addr: addr, Connections: 4, Curve: Constant(200, 2*time.Second), Progress: func(s Second) {
+		if s.Index == 0 {
+			if err := control.SetRate(2000); err != nil {
+				t.Error(err)
+			}
+		}
+		seconds++
+	}}
+	res, err := Do(context.Background(), cfg, control)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seconds != 2 || res.Sent < 1200 || res.Sent > 2300 || res.Planned < 600 {
+		t.Errorf("%d sent in %d seconds, planned %g/s; want about 200 and then 2000", res.Sent, seconds, res.Planned)
+	}
+	if err := control.SetRate(-1); err == nil {
+		t.Error("a rate below 0 was taken")
+	}
+}
+
+func TestCancelEndsTheRun(t *testing.T) {
+	addr := serve(t, fixed(ok))
+	ctx, cancel := context.WithCancel(context.Background())
+	var once atomic.Bool
+	res, err := Do(ctx, Config{Addr: addr, Connections: 2, Curve: Constant(500, time.Hour), Progress: func(Second) {
+		if !once.Swap(true) {
+			cancel()
+		}
+	}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Elapsed < time.Second || res.Elapsed > 10*time.Second || res.Planned < 499 || res.Planned > 501 || res.Unsent > 5 {
+		t.Errorf("measured %v at %g/s planned, %d not sent", res.Elapsed, res.Planned, res.Unsent)
+	}
+}
+
+func TestBadConfigurations(t *testing.T) {
+	addr := netip.MustParseAddrPort("127.0.0.1:1")
+	for _, cfg := range []Config{
+		{Duration: time.Second},
+		{Addr: addr},
+		{Addr: addr, Duration: 25 * time.Hour},
+		{Addr: addr, Duration: time.Second, Pipeline: 2, Fresh: true},
+		{Addr: addr, Duration: time.Second, Connections: 1 << 20},
+		{Addr: addr, Duration: time.Second, Timeout: 1},
+		{Addr: addr, Curve: Constant(3*MaxRate, time.Second)},
+		{Addr: addr, Curve: Constant(0, time.Second)},
+		{Addr: addr, Duration: time.Second, Requests: []Request{{Path: "no-slash"}}},
+		{Addr: addr, Duration: time.Second, Requests: []Request{{Header: []Field{{"A", "b\r\nC: d"}}}}},
+		{Addr: addr, Duration: time.Second, Requests: []Request{{Header: []Field{{"Content-Length", "3"}}}}},
+		{Addr: addr, Duration: time.Second, Requests: []Request{{Body: []byte("{random:0}")}}},
+		{Addr: addr, Duration: time.Second, Requests: []Request{{Weight: maxMix + 1}}},
+	} {
+		if _, err := Do(context.Background(), cfg, nil); err == nil || !strings.HasPrefix(err.Error(), "cannot ") {
+			t.Errorf("%+v: error %v", cfg, err)
+		}
 	}
 }
