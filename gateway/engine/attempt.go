@@ -2,6 +2,7 @@ package engine
 
 import (
 	"slices"
+	"syscall"
 
 	"spillway/gateway/balance"
 	"spillway/gateway/metrics"
@@ -64,28 +65,36 @@ func (ex *exchange) attempt() {
 			ex.send(u)
 			return
 		}
-		if ex.dial(s) {
-			return
-		}
-		if !ex.failed(failConnect, false) {
+		errno := ex.dial(s)
+		if errno == 0 || !ex.failed(failConnect, ownShortage(errno)) {
 			return
 		}
 	}
 }
 
-// dial starts a connection for the exchange. It reports false if that failed
-// at once.
-func (ex *exchange) dial(s *server) bool {
+// ownShortage reports whether a connection failed for want of something of
+// our own, for which the server is not to be blamed.
+func ownShortage(errno syscall.Errno) bool {
+	switch errno {
+	case syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EADDRNOTAVAIL:
+		return true
+	}
+	return false
+}
+
+// dial starts a connection for the exchange. It returns the error if that
+// failed at once.
+func (ex *exchange) dial(s *server) syscall.Errno {
 	ex.times.dialed = ex.l.loop.Clock()
 	u, errno := ex.lp.connect(s, ex)
 	if errno != 0 {
-		return false
+		return errno
 	}
 	ex.u = u
 	if u.state == upBusy {
 		ex.connected()
 	}
-	return true
+	return 0
 }
 
 // connected is called when the exchange's new connection is established.
@@ -125,7 +134,7 @@ func (ex *exchange) redial() bool {
 	ex.u = nil
 	u.close()
 	ex.sent = 0
-	if !ex.dial(s) && ex.failed(failConnect, false) {
+	if errno := ex.dial(s); errno != 0 && ex.failed(failConnect, ownShortage(errno)) {
 		ex.attempt()
 	}
 	return true
@@ -153,6 +162,7 @@ func (ex *exchange) failed(why failure, blameless bool) bool {
 	if resendable && ex.replay && ex.another(why) {
 		ex.lp.m.Retries[why.reason()].Inc()
 		ex.sent, ex.gotByte = 0, false
+		ex.status, ex.times.head = 0, 0
 		return true
 	}
 	ex.answerLocally(&localAnswer{status: why.status()})

@@ -101,7 +101,7 @@ func (l *loop) forget(c *client) {
 // Ready handles an event of the connection.
 func (c *client) Ready(ev netloop.Events) {
 	if ev&(netloop.HangUp|netloop.Failed) != 0 {
-		if !c.tunnelling() && c.state != clientLinger {
+		if ev&netloop.Failed != 0 || !c.tunnelling() && c.state != clientLinger {
 			c.abort()
 			return
 		}
@@ -202,16 +202,16 @@ func (c *client) pumpHead() int {
 	}
 	fresh := c.in.b[len(c.in.b) : len(c.in.b)+n]
 	c.in.b = c.in.b[:len(c.in.b)+n]
-	if bytes.IndexByte(fresh, '\n') >= 0 || c.in.len() > headFloor {
+	if bytes.IndexByte(fresh, '\n') >= 0 || c.in.len()/headStep != (c.in.len()-n)/headStep {
 		c.parse(c.in.bytes())
 	}
 	return n
 }
 
-// headFloor is the length from which every read of an unfinished head is
-// parsed, so that limits are met; below it only a read that ends a line is,
-// so that a head sent byte by byte costs one pass a line.
-const headFloor = 4 << 10
+// headStep is how much more of an unfinished head makes it parsed, so that
+// limits are met; else only a read that ends a line does, so that a head sent
+// byte by byte costs a pass a line, and few more.
+const headStep = 1 << 10
 
 // parse starts the exchange whose request head is at the start of b, or keeps
 // b until more comes. b is c.in's bytes or the loop's scratch.
@@ -446,8 +446,23 @@ func (c *client) Closed() {
 // closeIdle closes the connections that wait for a request (drain).
 func (l *loop) closeIdle() {
 	l.loop.Each(func(h netloop.Handler) {
-		if c, ok := h.(*client); ok && c.state == clientHead && !c.began && !c.readable && c.in == nil {
+		c, ok := h.(*client)
+		if !ok || c.state != clientHead || c.began || c.readable || c.in != nil {
+			return
+		}
+		c.readable = true // a request may have come that no event has told of
+		if c.pump(); c.Live() && c.state == clientHead && !c.began && !c.closing {
 			c.close()
+		}
+	})
+}
+
+// abortAll cuts what is left when the time to drain is over, so that it is
+// counted and logged.
+func (l *loop) abortAll() {
+	l.loop.Each(func(h netloop.Handler) {
+		if c, ok := h.(*client); ok {
+			c.abort()
 		}
 	})
 }

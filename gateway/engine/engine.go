@@ -288,6 +288,7 @@ func (e *Engine) Shutdown(ctx context.Context) (cut int) {
 		}
 	}
 	cut = int(e.active.Load())
+	e.each(func(l *loop) { l.abortAll() })
 	for _, l := range e.loops {
 		l.loop.Stop()
 	}

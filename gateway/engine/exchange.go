@@ -305,7 +305,9 @@ func (ex *exchange) clientTimeout() {
 	case ex.tunnel:
 		l.m.Timeouts[metrics.TimeoutTunnel].Inc()
 		c.abort()
-	case ex.expect && !ex.answering:
+	case ex.expect && ex.answering:
+		// It need not send its body any more: the server's timer decides.
+	case ex.expect:
 		ex.expect = false
 		if c.send(continueLine, nil) {
 			ex.awaitBody()
@@ -333,6 +335,7 @@ var (
 func (ex *exchange) awaitBody() {
 	l, c := ex.l, ex.c
 	t := &l.cfg.Timeouts
+	c.paced, c.pacedAt = ex.bodyRead, l.loop.Now()
 	switch {
 	case c.out != nil:
 		return // the send timer runs
@@ -343,7 +346,6 @@ func (ex *exchange) awaitBody() {
 		}
 		l.arm(&c.Source, d)
 	case t.MinBodyRate > 0:
-		c.paced, c.pacedAt = ex.bodyRead, l.loop.Now()
 		l.arm(&c.Source, paceEvery(t.Body))
 	default:
 		l.arm(&c.Source, t.Body)
@@ -360,9 +362,10 @@ func paceEvery(body time.Duration) time.Duration {
 }
 
 // paceKept reports whether the body came at the least rate allowed since it
-// was last looked at.
+// was last looked at. It is not judged soon after a pause that was ours.
 func (ex *exchange) paceKept() bool {
 	c := ex.c
 	elapsed := ex.l.loop.Now() - c.pacedAt
-	return (ex.bodyRead-c.paced)*int64(time.Second) >= ex.l.cfg.Timeouts.MinBodyRate*elapsed
+	return elapsed < int64(paceEvery(ex.l.cfg.Timeouts.Body))/2 ||
+		(ex.bodyRead-c.paced)*int64(time.Second) >= ex.l.cfg.Timeouts.MinBodyRate*elapsed
 }

@@ -87,11 +87,10 @@ func (l *loop) recovered(src *netloop.Source, value any, stack []byte) {
 	case *client:
 		h.abort()
 	case *upconn:
-		if ex := h.ex; ex != nil {
+		if ex := h.ex; ex != nil && ex.c != nil {
 			ex.c.abort()
-		} else {
-			h.close()
 		}
+		h.close() // also if the exchange did not know of it yet
 	}
 }
 

@@ -9,8 +9,9 @@ import (
 // record is what the access log needs of a request after its bytes are gone.
 // It stays empty while no access log is configured.
 type record struct {
-	text   []byte // method, target, host, then the fields the format asks for
-	ends   []int  // where each of them ends
+	format *accesslog.Buffer // whose fields were copied
+	text   []byte            // method, target, host, then the fields the format asks for
+	ends   []int             // where each of them ends
 	id     []byte
 	addrs  []string
 	status []int
@@ -49,7 +50,7 @@ func (l *loop) recordRequest(ex *exchange, head []byte) {
 		return
 	}
 	r, rec := &l.req, &ex.rec
-	rec.head = int64(len(head))
+	rec.format, rec.head = l.log, int64(len(head))
 	rec.add(r.MethodSpan.Of(head))
 	rec.add(r.Target.Of(head))
 	rec.add(r.Host.Of(head))
@@ -99,7 +100,11 @@ func (l *loop) logExchange(ex *exchange, status int, now int64) {
 	}
 	e.Route = ex.route
 	for i := range l.logFields {
-		rec.values = append(rec.values, valueOrNil(rec.part(3+i)))
+		var v []byte
+		if rec.format == l.log { // else the format changed, and with it the fields
+			v = valueOrNil(rec.part(3 + i))
+		}
+		rec.values = append(rec.values, v)
 	}
 	e.Headers = rec.values
 	if rec.reused {

@@ -158,11 +158,18 @@ func (ex *exchange) flushUp() {
 // flushed is called when the server was sent all there is so far.
 func (ex *exchange) flushed(u *upconn) {
 	l := ex.l
-	if ex.c.readable && (ex.tunnel || !ex.received) {
-		l.loop.Again(&ex.c.Source) // reading was paused while bytes were pending
+	if c := ex.c; c.readable && (ex.tunnel || !ex.received) {
+		l.loop.Again(&c.Source) // reading was paused while bytes were pending
+		c.paced, c.pacedAt = ex.bodyRead, l.loop.Now()
+	}
+	if len(ex.up.b) > retain && (!ex.received || !ex.resendable()) { // no other attempt needs it
+		ex.replay = false
+		l.buffers.put(ex.up)
+		ex.up, ex.sent = l.buffers.get(0), 0
 	}
 	switch {
 	case ex.tunnel:
+		l.loop.Disarm(&u.Source)
 		if ex.clFin {
 			netloop.ShutdownWrite(u.FD())
 			ex.tunnelEnd()

@@ -92,6 +92,7 @@ func (ex *exchange) answer(u *upconn, b []byte) {
 			ex.switchProtocols(u, head, b)
 			return
 		case ex.statusRetried(l.resp.Status):
+			ex.status, ex.times.head = l.resp.Status, l.loop.Now()
 			ex.attemptFailed(failStatus)
 			return
 		default:
@@ -335,7 +336,10 @@ func (ex *exchange) clientDrained() {
 			ex.awaitBody()
 		}
 		if u := ex.u; u != nil && u.state == upBusy {
-			if ex.sent == len(ex.up.b) && ex.received {
+			switch { // the server's timers rested
+			case ex.sent < len(ex.up.b):
+				l.arm(&u.Source, ex.lp.settings.SendTimeout)
+			case ex.received:
 				l.arm(&u.Source, ex.lp.settings.ReadTimeout)
 			}
 			if u.readable {
@@ -349,8 +353,10 @@ func (ex *exchange) clientDrained() {
 // it has is not taken for the whole. An answer that ends with the connection
 // is reset, the others lack their last bytes.
 func (ex *exchange) cut() {
+	c := ex.c
 	if ex.outKind == http1.CloseBody {
-		netloop.ResetOnClose(ex.c.FD())
+		netloop.ResetOnClose(c.FD())
 	}
-	ex.c.abort()
+	ex.finish(ex.status, ex.l.loop.Clock())
+	c.close()
 }

@@ -10,7 +10,7 @@ import (
 func (ex *exchange) switchProtocols(u *upconn, head, rest []byte) {
 	l, c := ex.l, ex.c
 	r := &l.resp
-	if !ex.connect && (!ex.upgrade || !r.Upgrade || !ex.received) {
+	if (!ex.connect || r.Status == 101) && (!ex.upgrade || !r.Upgrade || !ex.received) {
 		ex.attemptFailed(failInvalid) // nobody asked for it
 		return
 	}
