@@ -45,7 +45,14 @@ type watch struct {
 	h   Handler
 	dec decoder
 
-	pace   pace
+	pace pace
+	// early tells whether a time is long before the read under way should end;
+	// nil if that does not block.
+	early func(at time.Time) bool
+	// moved says the last answer changed something, away that the watch paused
+	// after it: what happened meanwhile nobody told it.
+	moved, away bool
+
 	index  uint64 // of the committed set, 0 before the first
 	block  bool   // the next read may block on index
 	life   context.Context
@@ -94,7 +101,9 @@ func (w *watch) query() string {
 // once does one read: pace, pick an address and a socket, ask, decode, apply,
 // and commit the index last.
 func (w *watch) once(ctx context.Context) error {
-	sleep(ctx, w.pace.take(w.c.env.Now()))
+	paused := w.pace.take(w.c.env.Now())
+	sleep(ctx, paused)
+	w.away = paused > 0 && w.moved
 	ep, life, err := w.address(ctx)
 	if err != nil {
 		return err
@@ -133,10 +142,11 @@ func (w *watch) address(ctx context.Context) (*endpoint, context.Context, error)
 	}
 }
 
-// tellLate reports an outage that began between two reads of this watch: its
-// own next read would only fail when the outage is over.
+// tellLate reports why an outage goes on. It may have begun between two reads
+// of this watch, whose own next read would only fail when it is over; or with
+// an error that says less than the probes do, such as a connection reset.
 func (w *watch) tellLate() {
-	if w.fails == 0 && w.h.Failed != nil {
+	if w.h.Failed != nil {
 		w.h.Failed("unreachable", fmt.Errorf("no address of consul answers: %w", w.c.reach.why()))
 	}
 }
@@ -179,12 +189,15 @@ func (w *watch) read(ctx context.Context, ep *endpoint) error {
 	stop := context.AfterFunc(w.life, func() { cancel(errGone) })
 	defer stop()
 
+	w.early = nil
 	blocking := w.block && !w.polling
 	limit, url := w.c.timing.answer, w.url(ep, 0)
 	if blocking {
 		wait := w.wait()
 		limit = wait + wait/16 + w.c.timing.slack
 		url = w.url(ep, wait)
+		asked := w.c.env.Now()
+		w.early = func(at time.Time) bool { return at.Sub(asked) < wait/2 }
 	}
 	deadline := time.AfterFunc(limit, func() { cancel(errNoAnswer) })
 	defer deadline.Stop()
@@ -215,6 +228,9 @@ const (
 // wait is the time to block, varied so that watches do not expire together.
 func (w *watch) wait() time.Duration {
 	d := w.c.cfg.Wait
+	if w.away { // a restore in the pause would be seen at the end only
+		d = min(d, doubtWait)
+	}
 	if w.doubts > 0 {
 		d = min(d, doubtWait<<max(0, min(w.doubts-doubtPatience, doubtDoublings)))
 	}
@@ -292,6 +308,7 @@ func (w *watch) answer(ctx context.Context, cancel context.CancelCauseFunc, ep *
 	} else if w.h.Unchanged != nil {
 		w.h.Unchanged(obs)
 	}
+	w.moved = changed
 	w.countDoubt(changed)
 	w.commit(&obs, resp.Header.Get("X-Consul-Index"))
 	return nil
@@ -309,10 +326,14 @@ func (w *watch) countDoubt(changed bool) {
 }
 
 // commit keeps the index of a set that was applied. An index that went back
-// starts over at 0, so the next read does not block.
+// starts over at 0, so the next read does not block. Nor does it after a
+// blocking read that came back early with nothing new, under the index it was
+// given: so Consul lets go when a snapshot is restored, with an answer from
+// before, and would block on that index until the new ones caught up with it.
 func (w *watch) commit(obs *Observation, header string) {
 	w.after, w.settled = false, true
-	w.index, w.block = obs.Index, !obs.Backward
+	letGo := !w.moved && w.early != nil && w.early(obs.At) && obs.Index == w.index
+	w.index, w.block = obs.Index, !obs.Backward && !letGo
 	if obs.Index == 1 && header != "1" {
 		// A registry that gives no index answers at once for ever.
 		w.pace.reads = min(w.pace.reads, 0) - 4

@@ -244,6 +244,7 @@ func TestOutageIsProbedByOneAndReleasesAll(t *testing.T) {
 		t.Errorf("state %+v, want down with an error", st)
 	}
 	srv.then(answer("7", body))
+	got.await(t, "unreachable") // why it goes on
 	close(down)
 	got.await(t, "same")
 }
@@ -265,6 +266,7 @@ func TestLostLeaderIsWaitedFor(t *testing.T) {
 		t.Errorf("%d reads without a leader, want 2", n)
 	}
 	srv.then(answer("8", body))
+	got.await(t, "unreachable") // why it goes on
 	srv.setProbe(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `"10.0.0.1:8300"`) })
 	got.await(t, "same")
 }
