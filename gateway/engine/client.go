@@ -183,6 +183,9 @@ func (c *client) pumpHead() int {
 	if c.in == nil {
 		n := c.receive(l.in, (*client).abort)
 		if n == 0 {
+			if l.leaving && c.Live() {
+				c.close() // nothing came: it is idle
+			}
 			return 0
 		}
 		c.parse(l.in[:n])
@@ -219,7 +222,7 @@ func (c *client) parse(b []byte) {
 	l := c.l
 	n, err := l.req.Parse(b, &l.cfg.Limits)
 	if err != nil {
-		c.refuse(err.(*http1.Error))
+		c.refuse(err.(*http1.Error), b)
 		return
 	}
 	if n == 0 {
@@ -325,9 +328,16 @@ func (c *client) answered(keepAlive, inputLeft bool) {
 	}
 	c.state, c.began = clientHead, false
 	c.l.arm(&c.Source, c.l.cfg.Timeouts.Idle)
+	c.readable = c.readable || c.l.leaving
 	if c.in != nil || c.readable {
 		c.l.loop.Again(&c.Source)
 	}
+}
+
+// lastRequest reports whether the connection serves none after the current.
+func (c *client) lastRequest() bool {
+	limit := c.l.cfg.KeepaliveRequests
+	return c.l.draining || limit > 0 && c.served+1 >= limit
 }
 
 // shut closes a connection on which all is sent. Unread input would turn the
@@ -387,7 +397,7 @@ func (c *client) Expired(int64) {
 		c.ex.clientTimeout()
 	case c.began:
 		t[metrics.TimeoutHeader].Inc()
-		c.refuse(errHeaderTimeout)
+		c.refuse(errHeaderTimeout, c.in.bytes())
 	default:
 		t[metrics.TimeoutIdle].Inc()
 		c.close()
@@ -396,15 +406,17 @@ func (c *client) Expired(int64) {
 
 var errHeaderTimeout = &http1.Error{Status: 408, Reason: "request head took too long"}
 
-// refuse answers a request that could not be understood and closes.
-func (c *client) refuse(err *http1.Error) {
+// refuse answers a request that could not be understood, as far as it was
+// received, and closes.
+func (c *client) refuse(err *http1.Error, head []byte) {
 	l := c.l
 	l.m.BadRequests.Inc(err.Status)
 	l.m.Responses.Inc(err.Status)
-	l.logRefused(c, err.Status)
 	c.state = clientHead
 	c.closing = true
-	l.out = l.appendLocal(l.out[:0], &localAnswer{status: err.Status, close: true})
+	a := localAnswer{status: err.Status, close: true}
+	l.out = l.appendLocal(l.out[:0], &a)
+	l.logRefused(c, &a, head)
 	if c.send(l.out, nil) {
 		c.linger()
 	}
@@ -443,16 +455,14 @@ func (c *client) Closed() {
 	l.freeCl.put(c)
 }
 
-// closeIdle closes the connections that wait for a request (drain).
+// closeIdle closes the connections that wait for a request, now and from now
+// on. A request that has come, although no event has told of it, is answered.
 func (l *loop) closeIdle() {
+	l.leaving = true
 	l.loop.Each(func(h netloop.Handler) {
-		c, ok := h.(*client)
-		if !ok || c.state != clientHead || c.began || c.readable || c.in != nil {
-			return
-		}
-		c.readable = true // a request may have come that no event has told of
-		if c.pump(); c.Live() && c.state == clientHead && !c.began && !c.closing {
-			c.close()
+		if c, ok := h.(*client); ok && c.state == clientHead {
+			c.readable = true
+			c.pump()
 		}
 	})
 }

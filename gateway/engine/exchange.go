@@ -179,7 +179,7 @@ func (ex *exchange) buildRequest(head []byte, more int) {
 	rw.RequestID = nil
 	if l.cfg.RequestID {
 		rw.RequestID = l.ids.id()
-		ex.recordID(rw.RequestID)
+		ex.recordID(rw.RequestID, head)
 	}
 	ex.up = l.buffers.get(len(head) + 512 + min(more, retain))
 	ex.up.b = http1.AppendRequestHead(ex.up.b, head, &l.req, rw)
@@ -216,7 +216,7 @@ func (l *loop) free(ex *exchange) {
 // complete ends the exchange: the answer is with the client, whole, at now.
 func (ex *exchange) complete(now int64) {
 	c := ex.c
-	keep := ex.keepAlive && !ex.closeAfter && ex.received && !ex.l.draining
+	keep := ex.keepAlive && !ex.closeAfter && ex.received
 	inputLeft := !ex.received
 	ex.finish(ex.status, now)
 	c.answered(keep, inputLeft)

@@ -21,7 +21,7 @@ func (ex *exchange) answerLocally(a *localAnswer) {
 	ex.dropUpstream()
 	ex.status, ex.answering, ex.answered = a.status, true, true
 	l.m.Responses.Inc(a.status)
-	a.close = a.close || !ex.keepAlive || !ex.received || l.draining
+	a.close = a.close || !ex.keepAlive || !ex.received || c.lastRequest()
 	ex.closeAfter = a.close
 	l.out = l.appendLocal(l.out[:0], a)
 	if ex.minor == 0 && !a.close {

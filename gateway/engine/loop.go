@@ -35,6 +35,7 @@ type loop struct {
 	logFields []string // request fields the log's format asks for, in lower case
 	entry     accesslog.Entry
 	draining  bool
+	leaving   bool // idle connections close
 
 	pools  map[*upstream.Pool]*loopPool
 	byRule []*loopPool // what a rule with a fixed name leads to; nil: look up

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"time"
 
 	"spillway/gateway/accesslog"
@@ -59,10 +60,15 @@ func (l *loop) recordRequest(ex *exchange, head []byte) {
 	}
 }
 
-func (ex *exchange) recordID(id []byte) {
-	if ex.l.log != nil {
-		ex.rec.id = append(ex.rec.id[:0], id...)
+// recordID notes the request's id: the client's if it sent one, else ours.
+func (ex *exchange) recordID(id, head []byte) {
+	if ex.l.log == nil {
+		return
 	}
+	if own := fieldValue(&ex.l.req, head, "x-request-id"); own != nil {
+		id = own
+	}
+	ex.rec.id = append(ex.rec.id[:0], id...)
 }
 
 // recordTry notes how the attempt at the current server ended.
@@ -113,17 +119,29 @@ func (l *loop) logExchange(ex *exchange, status int, now int64) {
 	l.log.Log(e)
 }
 
-// logRefused writes the line of a request that could not be understood.
-func (l *loop) logRefused(c *client, status int) {
+// logRefused writes the line of a request that could not be understood, of
+// which head was received, and whose answer a is in the loop's scratch.
+func (l *loop) logRefused(c *client, a *localAnswer, head []byte) {
 	if l.log == nil {
 		return
 	}
 	now := l.loop.Clock()
 	l.entry = accesslog.Entry{
-		Time: l.loop.Time(now), ClientIP: c.ip[:c.ipLen], Minor: 1, Status: status,
+		Time: l.loop.Time(now), ClientIP: c.ip[:c.ipLen], Minor: 1, Status: a.status, Target: firstLine(head),
+		BytesSent: int64(len(l.out)), BodyBytesSent: int64(len(l.localBody(a))), RequestBytes: int64(len(head)),
 		ConnectTime: accesslog.Unknown, HeaderTime: accesslog.Unknown, UpstreamTime: accesslog.Unknown,
 	}
 	l.log.Log(&l.entry)
+}
+
+// firstLine is what stands before the first line end, cut at 256 bytes: who
+// sends no request need not fill the log.
+func firstLine(b []byte) []byte {
+	b = bytes.TrimLeft(b[:min(len(b), 256)], "\r\n")
+	if i := bytes.IndexAny(b, "\r\n"); i >= 0 {
+		b = b[:i]
+	}
+	return b
 }
 
 func valueOrNil(b []byte) []byte {

@@ -152,8 +152,7 @@ func (ex *exchange) beginAnswer(u *upconn, head []byte) {
 	u.offer(r)
 	ex.outKind = ex.framing()
 	c := ex.c
-	limit := l.cfg.KeepaliveRequests
-	ex.closeAfter = !ex.keepAlive || l.draining || ex.outKind == http1.CloseBody || limit > 0 && c.served+1 >= limit
+	ex.closeAfter = !ex.keepAlive || ex.outKind == http1.CloseBody || c.lastRequest()
 	rw := http1.ResponseRewrite{
 		Framing: ex.outKind, Length: ex.respLeft,
 		Close: ex.closeAfter, KeepAlive10: ex.minor == 0 && !ex.closeAfter,
