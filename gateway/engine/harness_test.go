@@ -47,6 +47,13 @@ type proxyConfig struct {
 	Trusted []string
 	// Via is the pseudonym to announce, "" none.
 	Via string
+	// Forwarded and RequestID add the fields of that name.
+	Forwarded, RequestID bool
+
+	// Listen are the addresses, default one on the loopback.
+	Listen []string
+	// LogFormat is the access log's, "" none.
+	LogFormat string
 }
 
 type poolConfig struct {
@@ -56,6 +63,7 @@ type poolConfig struct {
 
 type routeRule struct {
 	Host, Path, Upstream string
+	Connect              bool
 }
 
 // limits bound what a client may send.
@@ -66,6 +74,7 @@ type limits struct {
 	Body        int64 // bytes of a request body
 	Conns       int   // connections in total
 	ConnsPerIP  int
+	Requests    int // of one connection
 }
 
 // times bound how long a client may take, and the gateway's patience.
@@ -81,18 +90,31 @@ type times struct {
 
 // proxy is a running gateway.
 type proxy struct {
-	t    testing.TB
-	Addr string
+	t     testing.TB
+	Addr  string   // the first of Addrs
+	Addrs []string // as in proxyConfig.Listen
 	// apply replaces the servers of a pool, as a registry does.
 	apply func(pool string, specs []upstream.Spec)
 	// active returns the client connections now on each loop, nil if unknown.
 	active func() []int64
 	// inflight returns the exchanges the servers are charged with.
 	inflight func() int64
+	// counters sums what the loops have counted.
+	counters func() counters
+	// reload replaces what a reload may: routes, limits, times and the access
+	// log's format. Requests under way go on.
+	reload func(proxyConfig)
+	// put adds or replaces an upstream, take removes it.
+	put  func(pool string, c poolConfig)
+	take func(pool string)
+	// logged returns the lines of the access log so far.
+	logged func() []string
 	// shutdown drains within d and returns the connections cut.
 	shutdown func(d time.Duration) int
 	close    func()
 }
+
+type counters struct{ accepted, handoffs, shortages, panics uint64 }
 
 // startProxy starts what is tested. It ends with the test.
 func startProxy(t testing.TB, cfg proxyConfig) *proxy {
@@ -108,6 +130,9 @@ func startProxy(t testing.TB, cfg proxyConfig) *proxy {
 		p = startEngine(t, cfg)
 	}
 	p.t = t
+	if reload := p.reload; reload != nil {
+		p.reload = func(cfg proxyConfig) { t.Helper(); reload(cfg.withDefaults()) }
+	}
 	t.Cleanup(p.close)
 	return p
 }
@@ -214,6 +239,9 @@ func (c proxyConfig) withDefaults() proxyConfig {
 	orInt(&c.Limits.HeadBytes, 32<<10)
 	orInt(&c.Limits.Fields, 128)
 	orInt(&c.Limits.Body, 1<<40)
+	if c.Listen == nil {
+		c.Listen = []string{"127.0.0.1:0"}
+	}
 	for _, d := range []*time.Duration{
 		&c.Times.Header, &c.Times.Idle, &c.Times.Body,
 		&c.Times.Send, &c.Times.Expect, &c.Times.Tunnel,

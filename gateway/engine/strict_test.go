@@ -200,6 +200,10 @@ func (m *message) checkRequestLine() error {
 		return fmt.Errorf("malformed request line %q", m.Start)
 	}
 	m.Method, m.Target = parts[0], parts[1]
+	if m.Method == "CONNECT" {
+		host, port, _ := strings.Cut(m.Target, ":")
+		return ifErr(host == "" || !isDigits(port), "target %q is not in authority-form", m.Target)
+	}
 	if m.Target != "*" && !strings.HasPrefix(m.Target, "/") {
 		return fmt.Errorf("target %q is not in origin-form", m.Target)
 	}
@@ -253,7 +257,7 @@ func readAnswer(r *bufio.Reader, method string) (*message, error) {
 		return m, fmt.Errorf("malformed status line %q", m.Start)
 	}
 	m.Status, _ = strconv.Atoi(code)
-	bodyless := m.Status < 200 || m.Status == 204
+	bodyless := m.Status < 200 || m.Status == 204 || method == "CONNECT" && m.Status < 300
 	if bodyless && m.Framing != noBody {
 		return m, fmt.Errorf("framing fields in an answer that has no body: %q", m.Head)
 	}
