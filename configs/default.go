@@ -59,6 +59,7 @@ func DefaultUpstream(source string) Upstream {
 		ReadTimeout:      60 * time.Second,
 		Keepalive:        64,
 		KeepaliveTimeout: 60 * time.Second,
+		PipelineSlow:     20 * time.Millisecond,
 		Retry:            Retry{Tries: 3, On: []string{"error", "timeout"}},
 		MaxFails:         1,
 		FailTimeout:      10 * time.Second,

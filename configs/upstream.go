@@ -81,6 +81,14 @@ type Upstream struct {
 	KeepaliveTimeout time.Duration `yaml:"keepalive_timeout" min:"1ms"`
 	// Requests sent on one connection before it is closed; 0 is without end.
 	KeepaliveRequests int `yaml:"keepalive_requests" min:"0"`
+	// Requests of different clients that may be under way on one connection
+	// to a server (HTTP/1.1 pipelining). Only for servers known to answer
+	// pipelined requests in order; only requests that may be sent twice share
+	// a connection. 0 and 1 share none.
+	Pipeline int `yaml:"pipeline" min:"0" max:"1024"`
+	// How long an answer may take before further requests keep off the shared
+	// connection to its server for 5s, so that nobody waits behind a slow one.
+	PipelineSlow time.Duration `yaml:"pipeline_slow" min:"1ms"`
 	// What is tried again on another server.
 	Retry Retry `yaml:"retry"`
 	// Failures within fail_timeout that make a server unavailable for

@@ -123,6 +123,7 @@ func poolSettings(u *configs.Upstream) *upstream.Settings {
 		Balance: u.Balance, HashKey: u.HashKey, Prepare: balance.Prepare(u.Balance),
 		ConnectTimeout: u.ConnectTimeout, SendTimeout: u.SendTimeout, ReadTimeout: u.ReadTimeout,
 		Keepalive: u.Keepalive, KeepaliveTimeout: u.KeepaliveTimeout, KeepaliveRequests: u.KeepaliveRequests,
+		Pipeline: u.Pipeline, PipelineSlow: u.PipelineSlow,
 		Retry: retryPolicy(&u.Retry),
 	}
 }

@@ -60,6 +60,9 @@ func (ex *exchange) attempt() {
 		e.Inflight.Add(1)
 		ex.entry = e
 		s := lp.servers[e.Server]
+		if ex.pipes() && ex.enqueue(s) {
+			return
+		}
 		if u := lp.takeIdle(s); u != nil {
 			lp.m.Reused.Inc()
 			ex.send(u)
@@ -112,6 +115,10 @@ func (ex *exchange) send(u *upconn) {
 // attemptFailed ends the attempt and makes the next one, or answers.
 func (ex *exchange) attemptFailed(why failure) {
 	u := ex.u
+	if u.pipe != nil {
+		u.breakPipe(why)
+		return
+	}
 	stale := why == failReset && u.reused && !ex.gotByte
 	if stale && ex.redial() {
 		return

@@ -71,6 +71,7 @@ type exchange struct {
 
 	// Attempts.
 	tried    []*upstream.Server
+	alone    bool  // not on a shared connection any more
 	retryEnd int64 // no further attempt starts after it, 0 is no bound
 	// lastFailure is how the last attempt went wrong, if one did.
 	lastFailure failure
@@ -269,6 +270,11 @@ func (ex *exchange) finish(status int, now int64) {
 // dropUpstream closes the server connection of an exchange that ends early.
 func (ex *exchange) dropUpstream() {
 	u := ex.u
+	if u != nil && u.pipe != nil {
+		ex.endAttempt()
+		u.leave(ex)
+		return
+	}
 	ex.endAttempt()
 	if u != nil {
 		u.close()
@@ -282,8 +288,10 @@ func (ex *exchange) endAttempt() {
 		ex.entry.Inflight.Add(-1)
 		ex.entry = nil
 	}
-	if ex.u != nil {
-		ex.u.ex = nil
+	if u := ex.u; u != nil {
+		if u.ex == ex {
+			u.ex = nil
+		}
 		ex.u = nil
 	}
 }

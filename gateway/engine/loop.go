@@ -51,6 +51,7 @@ type loop struct {
 	pick      balance.Request
 	date      dateCache
 	ids       idSource
+	dirty     []*upconn // pipes with requests to be sent when the batch ends
 	freeEx    *exchange
 	freeUp    slab[upconn]
 	freeCl    slab[client]
@@ -69,7 +70,7 @@ func newLoop(e *Engine, index int) (*loop, error) {
 		ids:       newIDSource(index),
 	}
 	var err error
-	l.loop, err = netloop.New(netloop.Options{Recovered: l.recovered})
+	l.loop, err = netloop.New(netloop.Options{Recovered: l.recovered, BatchEnd: l.flushPipes})
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +91,9 @@ func (l *loop) recovered(src *netloop.Source, value any, stack []byte) {
 	case *upconn:
 		if ex := h.ex; ex != nil && ex.c != nil {
 			ex.c.abort()
+		}
+		if h.pipe != nil && h.Live() {
+			h.breakPipe(failReset)
 		}
 		h.close() // also if the exchange did not know of it yet
 	}

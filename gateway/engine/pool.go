@@ -28,7 +28,10 @@ type server struct {
 	*upstream.Server
 	sa   netloop.Sockaddr
 	idle []*upconn
-	gone bool // not in the snapshot any more: nothing is kept
+	pipe *upconn // the shared connection, nil without one
+
+	noPipe int64 // no request is piped before
+	gone   bool  // not in the snapshot any more: nothing is kept
 }
 
 func newLoopPool(l *loop, p *upstream.Pool) *loopPool {
@@ -104,6 +107,7 @@ func (s *server) closeIdle() {
 	for len(s.idle) > 0 {
 		s.idle[len(s.idle)-1].close()
 	}
+	s.closePipe()
 }
 
 // takeIdle returns the connection that was used last, nil if none waits.

@@ -205,7 +205,6 @@ func (ex *exchange) relay(u *upconn, b []byte, first bool) {
 		ex.attemptFailed(failInvalid)
 		return
 	}
-	surplus := used < len(b)
 	if done {
 		ex.lp.settled(ex)
 	}
@@ -219,7 +218,7 @@ func (ex *exchange) relay(u *upconn, b []byte, first bool) {
 	}
 	u.keep(nil)
 	if done {
-		ex.answerRead(u, !surplus)
+		ex.answerRead(u, b[used:])
 		return
 	}
 	l.arm(&u.Source, ex.lp.settings.ReadTimeout)
@@ -295,7 +294,8 @@ func (ex *exchange) upstreamEnded(clean bool) {
 		if ex.outKind == http1.ChunkedBody && !ex.c.send(lastChunk, nil) {
 			return
 		}
-		ex.answerRead(u, false)
+		u.last = true
+		ex.answerRead(u, nil)
 	default:
 		ex.attemptFailed(failReset)
 	}
@@ -309,14 +309,19 @@ func (lp *loopPool) settled(ex *exchange) {
 }
 
 // answerRead is called when the answer was read whole and passed on: the
-// server connection is free, the client may still lag.
-func (ex *exchange) answerRead(u *upconn, clean bool) {
+// server connection is free, the client may still lag. rest is what the
+// server sent behind it: of a connection that is not shared, nobody's.
+func (ex *exchange) answerRead(u *upconn, rest []byte) {
 	now := ex.l.loop.Clock()
 	ex.times.answered = now
 	ex.answered = true
-	keep := clean && ex.received && ex.sent == len(ex.up.b) && ex.respKind != http1.CloseBody
+	keep := len(rest) == 0 && ex.received && ex.sent == len(ex.up.b) && ex.respKind != http1.CloseBody
 	ex.endAttempt()
-	u.release(keep)
+	if u.pipe != nil {
+		u.turnOver(rest)
+	} else {
+		u.release(keep)
+	}
 	if ex.c.out == nil {
 		ex.complete(now)
 	}
@@ -334,7 +339,7 @@ func (ex *exchange) clientDrained() {
 		if !ex.received {
 			ex.awaitBody()
 		}
-		if u := ex.u; u != nil && u.state == upBusy {
+		if u := ex.u; u != nil && u.state == upBusy && (u.pipe == nil || u.ex == ex) {
 			switch { // the server's timers rested
 			case ex.sent < len(ex.up.b):
 				l.arm(&u.Source, ex.lp.settings.SendTimeout)

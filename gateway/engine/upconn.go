@@ -24,6 +24,7 @@ type upconn struct {
 	srv   *server
 	ex    *exchange
 	in    *buffer // what was read of an unfinished head
+	pipe  *pipe   // set if requests of many clients share the connection; ex is then the one being answered
 	state upState
 
 	readable bool // there may be something to read
@@ -77,6 +78,10 @@ func (u *upconn) Ready(ev netloop.Events) {
 	if ev.Ended() {
 		u.ended = true
 	}
+	if u.pipe != nil {
+		u.readyPipe(ev)
+		return
+	}
 	switch u.state {
 	case upIdle:
 		if ev&netloop.Readable != 0 || ev.Ended() {
@@ -93,14 +98,7 @@ func (u *upconn) connecting(ev netloop.Events) {
 	if ev&netloop.Writable == 0 && !ev.Ended() {
 		return
 	}
-	errno := netloop.SocketError(u.FD())
-	if errno == 0 && ev&(netloop.HangUp|netloop.Failed) != 0 && ev&netloop.Readable == 0 {
-		errno = syscall.ECONNREFUSED
-	}
-	if errno == 0 && netloop.SelfConnected(u.FD(), &u.srv.sa) {
-		errno = syscall.ECONNREFUSED
-	}
-	if errno != 0 {
+	if u.connectError(ev) != 0 {
 		u.ex.attemptFailed(failConnect)
 		return
 	}
@@ -111,6 +109,18 @@ func (u *upconn) connecting(ev netloop.Events) {
 	if u.ex == ex && u.readable {
 		ex.pumpResponse()
 	}
+}
+
+// connectError is how the connect that an event reports went.
+func (u *upconn) connectError(ev netloop.Events) syscall.Errno {
+	errno := netloop.SocketError(u.FD())
+	if errno == 0 && ev&(netloop.HangUp|netloop.Failed) != 0 && ev&netloop.Readable == 0 {
+		errno = syscall.ECONNREFUSED
+	}
+	if errno == 0 && netloop.SelfConnected(u.FD(), &u.srv.sa) {
+		errno = syscall.ECONNREFUSED
+	}
+	return errno
 }
 
 func (u *upconn) busy(ev netloop.Events) {
@@ -130,14 +140,23 @@ func (u *upconn) busy(ev netloop.Events) {
 // Expired ends a connection that is idle too long, and fails the attempt of
 // one that is busy.
 func (u *upconn) Expired(int64) {
-	switch u.state {
-	case upIdle:
+	switch {
+	case u.pipe != nil && len(u.pipe.turns) > 0:
+		u.breakPipe(timeoutOf(u.state))
+	case u.pipe != nil, u.state == upIdle:
 		u.close()
-	case upConnecting:
+	case u.state == upConnecting:
 		u.ex.attemptFailed(failConnectTimeout)
-	case upBusy:
+	default:
 		u.ex.upstreamTimeout()
 	}
+}
+
+func timeoutOf(s upState) failure {
+	if s == upConnecting {
+		return failConnectTimeout
+	}
+	return failReadTimeout
 }
 
 // release gives the connection back after an exchange whose answer was read
@@ -182,6 +201,9 @@ func (u *upconn) close() {
 	} else {
 		u.lp.m.Active.Dec()
 	}
+	if u.pipe != nil && u.srv.pipe == u {
+		u.srv.pipe = nil
+	}
 	u.lp.m.Closed.Inc()
 	u.ex = nil
 	l := u.lp.l
@@ -193,6 +215,6 @@ func (u *upconn) close() {
 // Closed gives the memory back.
 func (u *upconn) Closed() {
 	l := u.lp.l
-	u.lp, u.srv = nil, nil
+	u.lp, u.srv, u.pipe = nil, nil, nil
 	l.freeUp.put(u)
 }

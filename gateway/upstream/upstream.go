@@ -212,6 +212,14 @@ type Settings struct {
 	KeepaliveTimeout  time.Duration
 	KeepaliveRequests int
 
+	// Pipeline is how many requests of different clients may be under way on
+	// one connection to a server that is known to answer pipelined requests in
+	// order; 0 and 1 share none. Only requests that may be replayed share.
+	Pipeline int
+	// PipelineSlow is how long an answer may take before requests keep off the
+	// shared connection to its server for a while; 0 is 20 ms.
+	PipelineSlow time.Duration
+
 	// Retry says what is tried again on another server.
 	Retry Retry
 }
