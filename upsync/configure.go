@@ -34,6 +34,9 @@ func (s *Syncer) Configure(ups []Upstream) error {
 		}
 	}
 	s.addKV(kv)
+	for _, f := range s.feeds {
+		f.rediscover()
+	}
 	s.stopIdle()
 	return nil
 }

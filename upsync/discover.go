@@ -135,28 +135,37 @@ func (m *member) dismiss() {
 	})
 }
 
-// attachPattern adds a pattern. If the feed has an answer already, what the
-// pattern finds in it is discovered at once; Syncer.mu is held.
+// attachPattern adds a pattern; Syncer.mu is held. See rediscover for what it
+// finds in an answer the feed has already.
 func (f *feed) attachPattern(p *pattern, prefix string) {
 	f.mu.Lock()
 	f.patterns[prefix] = p
 	f.measure()
-	last := f.last
 	f.mu.Unlock()
 	p.restore(f)
-	if last == nil {
+}
+
+// rediscover finds what the last answer has for the patterns and nobody
+// follows: because a pattern is new, or an upstream is no longer declared.
+func (f *feed) rediscover() {
+	f.mu.Lock()
+	last, children := f.last, map[string]*pattern{}
+	if last == nil || len(f.patterns) == 0 {
+		f.mu.Unlock()
 		return
 	}
-	children := map[string]*pattern{}
-	f.mu.Lock()
-	for _, it := range last.KV.Under(prefix) {
-		if child, _, p := f.owner(it.Key); p != nil {
-			children[child] = p
+	for prefix, p := range f.patterns {
+		for _, it := range last.KV.Under(prefix) {
+			if child, _, p := f.owner(it.Key); p != nil {
+				children[child] = p
+			}
 		}
+		p.opened()
 	}
-	p.opened()
 	f.mu.Unlock()
-	f.goRun(func(context.Context) { f.discover(last, children) })
+	if len(children) > 0 {
+		f.goRun(func(context.Context) { f.discover(last, children) })
+	}
 }
 
 // restore makes the upstreams of a pattern that have a dump, for a start

@@ -133,13 +133,13 @@ func (s *server) declaredAs(p *upstream.Pool, cfg *configs.Config) string {
 
 // dropUnused removes the pools that next neither declares nor discovers.
 func (s *server) dropUnused(next *configs.Config) {
-	var gone []string
+	var gone []*upstream.Pool
 	for _, p := range s.set.All() {
 		if _, ok := next.Upstreams[s.declaredAs(p, next)]; !ok {
-			gone = append(gone, p.Name)
+			gone = append(gone, p)
 		}
 	}
-	s.set.Update(nil, gone)
+	s.set.Drop(gone...) // by now a pattern may have found one of that name
 	s.foundMu.Lock()
 	defer s.foundMu.Unlock()
 	for p := range s.found {

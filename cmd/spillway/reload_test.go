@@ -326,3 +326,24 @@ func TestReloadByTheAdminServer(t *testing.T) {
 		t.Errorf("config: %s", shown)
 	}
 }
+
+func TestAnUpstreamNoLongerDeclaredIsDiscovered(t *testing.T) {
+	t.Parallel()
+	reg, consul := startRegistry(t)
+	a := namedBackend(t, "a")
+	reg.PutKV("upstreams/shop/"+a, nil)
+	const pattern = `upstreams:
+  found: {source: consul-kv, key: upstreams/*}
+routes:
+  - {host: "*.test", upstream: "{host.1}"}
+`
+	declared := strings.Replace(pattern, "upstreams:\n", "upstreams:\n  shop: {source: consul-kv, key: upstreams/shop/}\n", 1)
+	g := serveConfig(t, followConsul(consul, declared))
+	g.served("shop.test", "/", "a")
+	for range 3 {
+		g.reload(followConsul(consul, pattern))
+		g.served("shop.test", "/", "a")
+		g.reload(followConsul(consul, declared))
+		g.served("shop.test", "/", "a")
+	}
+}

@@ -36,6 +36,12 @@ func TestSetTellsWhoJoinsAndLeaves(t *testing.T) {
 	expect("one is replaced", "joined b", "left b")
 	s.Update(nil, []string{"a", "nobody"})
 	expect("one leaves", "left a")
+	s.Update([]*Pool{a}, nil)
+	told = nil
+	s.Drop(NewPool("a", &Settings{}), NewPool("nobody", &Settings{}))
+	expect("another of that name")
+	s.Drop(a)
+	expect("dropped", "left a")
 	s.Notify(nil, nil)
 	s.Update([]*Pool{a}, []string{"b"})
 	expect("nobody asks any more")

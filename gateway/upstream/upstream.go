@@ -11,6 +11,7 @@ package upstream
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -441,21 +442,37 @@ func (s *Set) All() []*Pool {
 // Update drops the names in remove, then adds or replaces pools by name. Both
 // may be nil.
 func (s *Set) Update(put []*Pool, remove []string) {
+	s.change(func(next map[string]*Pool) {
+		for _, name := range remove {
+			delete(next, name)
+		}
+		for _, p := range put {
+			next[p.Name] = p
+		}
+	})
+}
+
+// Drop removes pools; one whose name another pool has by now is left out.
+func (s *Set) Drop(pools ...*Pool) {
+	s.change(func(next map[string]*Pool) {
+		for _, p := range pools {
+			if next[p.Name] == p {
+				delete(next, p.Name)
+			}
+		}
+	})
+}
+
+// change replaces the map by an edited copy and tells who joined and left.
+func (s *Set) change(edit func(next map[string]*Pool)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	next := map[string]*Pool{}
-	if m := s.m.Load(); m != nil {
-		for k, v := range *m {
-			next[k] = v
-		}
-	}
-	for _, name := range remove {
-		delete(next, name)
-	}
-	for _, p := range put {
-		next[p.Name] = p
-	}
 	was := s.m.Load()
+	next := map[string]*Pool{}
+	if was != nil {
+		maps.Copy(next, *was)
+	}
+	edit(next)
 	s.tell(s.joined, next, was)
 	s.m.Store(&next)
 	if was != nil {
