@@ -244,7 +244,7 @@ func (l *lane) pump(now int64) {
 	for {
 		at, more := l.pacer.Due()
 		due := l.origin + int64(at)
-		if !more {
+		if !more || due >= l.end {
 			return
 		}
 		if due > now {

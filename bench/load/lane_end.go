@@ -15,7 +15,7 @@ func (l *lane) batchEnd() {
 		}
 		l.start(now)
 	}
-	if l.pacer != nil && now < l.end {
+	if l.pacer != nil && !l.draining { // the last may be due just before the end
 		l.pump(now)
 	}
 	if now >= l.secondEnds {

@@ -1,35 +1,63 @@
 package peers
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"spillway/internal/netloop"
 )
 
-// bodySize is the size of the answer's body in all comparisons.
-const bodySize = 127
+// answerKind chooses the backend's answer. It is the first byte of the target
+// behind the slash; any other byte means small.
+type answerKind byte
 
-var (
-	backendBody   = strings.Repeat("spillway ", bodySize/9+1)[:bodySize]
-	backendAnswer = []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: " +
-		strconv.Itoa(bodySize) + "\r\n\r\n" + backendBody)
+// The answers. Their targets are "/", "/4k", "/100k" and "/?".
+const (
+	small  answerKind = ' ' // bodySize bytes
+	medium answerKind = '4' // 4 KiB
+	large  answerKind = '1' // 100 KiB
+	seen   answerKind = '?' // what the backend itself has seen, see backend.seen
 )
 
-// headEnd ends each request: the clients here send no bodies.
-var headEnd = []byte("\r\n\r\n")
+// bodySize is the size of the small body.
+const bodySize = 127
 
-// backend answers every request with the same bytes. It shares its processor
-// with wrk, so it does the least a server can: one read, a search for the end
-// of the head, one write.
+// bodySizes are the bodies that comparisons know, by the target that asks for
+// them.
+var bodySizes = map[string]int{"/": bodySize, "/4k": 4 << 10, "/100k": 100 << 10}
+
+// bodyOf is the body of that size.
+func bodyOf(size int) string { return strings.Repeat("spillway ", size/9+1)[:size] }
+
+func answerWith(body string) []byte {
+	return []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: " +
+		strconv.Itoa(len(body)) + "\r\n\r\n" + body)
+}
+
+// quiet is how long an address must have had no request for the next one to be
+// told as its first. It is far above the gap between two requests to a server
+// that is in use, and far below the time for which a change takes one out.
+const quiet = 150 * time.Millisecond
+
+// maxWakes bounds what is remembered of first requests.
+const maxWakes = 1 << 16
+
+// backend answers every request from bytes made before. It shares its processor
+// with the load generator, so it does the least a server can: one read, a
+// search for the ends of heads, one write.
 type backend struct {
-	loop *netloop.Loop
-	buf  [16 << 10]byte
+	loop     *netloop.Loop
+	answers  [256][]byte // by answerKind; nil: small
+	accepted uint64
+	wakes    strings.Builder // "ADDRESS UNIX-NANOSECONDS" lines
+	awake    int             // lines in wakes
+	in       [64 << 10]byte
+	out      []byte
 }
 
 // serveBackend listens on the addresses and runs until a TERM or INT.
@@ -38,31 +66,67 @@ func serveBackend(addrs []string) error {
 	if err != nil {
 		return fmt.Errorf("cannot start the backend: %w", err)
 	}
-	b := &backend{loop: loop}
+	b := newBackend(loop)
 	for _, addr := range addrs {
 		f, _, err := netloop.Listen(addr)
 		if err != nil {
 			return fmt.Errorf("cannot start the backend: %w", err)
 		}
 		defer f.Close()
-		l := &listener{backend: b}
+		l := &listener{backend: b, addr: addr}
 		if err := loop.AddListener(&l.source, int32(f.Fd()), l); err != nil {
 			return fmt.Errorf("cannot start the backend: %w", err)
 		}
 	}
+	stopOnSignal(loop)
+	loop.Run()
+	return nil
+}
+
+func newBackend(loop *netloop.Loop) *backend {
+	b := &backend{loop: loop}
+	b.answers[small] = answerWith(bodyOf(bodySize))
+	b.answers[medium] = answerWith(bodyOf(4 << 10))
+	b.answers[large] = answerWith(bodyOf(100 << 10))
+	return b
+}
+
+// stopOnSignal ends a loop at TERM or INT.
+func stopOnSignal(loop *netloop.Loop) {
 	end := make(chan os.Signal, 1)
 	signal.Notify(end, syscall.SIGTERM, syscall.SIGINT)
 	go func() {
 		<-end
 		loop.Stop()
 	}()
-	loop.Run()
-	return nil
 }
 
+// answer is what a request gets, given the byte behind "GET /".
+func (b *backend) answer(kind byte) []byte {
+	switch a := b.answers[kind]; {
+	case a != nil:
+		return a
+	case answerKind(kind) == seen:
+		return b.seen()
+	}
+	return b.answers[small]
+}
+
+// seen answers with the number of connections accepted and the first requests
+// at each address after a quiet time:
+//
+//	accepted 12
+//	127.0.0.1:4001 1700000000000000000
+func (b *backend) seen() []byte {
+	return answerWith("accepted " + strconv.FormatUint(b.accepted, 10) + "\n" + b.wakes.String())
+}
+
+// listener is one address of the backend.
 type listener struct {
 	source  netloop.Source
 	backend *backend
+	addr    string
+	last    int64 // loop time of the last request
 }
 
 func (l *listener) Ready(netloop.Events) {
@@ -71,73 +135,23 @@ func (l *listener) Ready(netloop.Events) {
 		return // taken back by the client; the next event brings the next one
 	}
 	netloop.NoDelay(fd)
-	c := &served{backend: l.backend}
+	l.backend.accepted++
+	c := &served{backend: l.backend, at: l}
 	if err := l.backend.loop.Add(&c.source, fd, c); err != nil {
-		syscall.Close(int(fd))
+		netloop.CloseNow(fd)
 	}
 }
 
 func (l *listener) Expired(int64) {}
 func (l *listener) Closed()       {}
 
-// served is one connection of the backend.
-type served struct {
-	source  netloop.Source
-	backend *backend
-	matched int // bytes of headEnd that ended the last read
-}
-
-func (c *served) Ready(ev netloop.Events) {
-	b := c.backend
-	n, errno := netloop.Recv(c.source.FD(), b.buf[:])
-	if errno == syscall.EAGAIN {
-		return
+// used notes that requests have come.
+func (l *listener) used() {
+	b := l.backend
+	now := b.loop.Now()
+	if now-l.last > int64(quiet) && b.awake < maxWakes {
+		fmt.Fprintf(&b.wakes, "%s %d\n", l.addr, time.Now().UnixNano())
+		b.awake++
 	}
-	if n <= 0 || !c.answer(b.buf[:n]) {
-		b.loop.Close(&c.source)
-		return
-	}
-	if ev.Ended() || n == len(b.buf) {
-		b.loop.Again(&c.source) // there is more to read and no event will say so
-	}
-}
-
-func (c *served) Expired(int64) {}
-func (c *served) Closed()       {}
-
-// answer sends an answer for each request that ends in data. It gives up on a
-// peer that does not read what it asked for.
-func (c *served) answer(data []byte) bool {
-	for range c.requestsIn(data) {
-		n, errno := netloop.Send(c.source.FD(), backendAnswer)
-		if errno != 0 || n != len(backendAnswer) {
-			return false
-		}
-	}
-	return true
-}
-
-// requestsIn counts the heads that end in data; an end may be spread over
-// several reads.
-func (c *served) requestsIn(data []byte) int {
-	// Fast path: one whole request a read.
-	if at := bytes.Index(data, headEnd); c.matched == 0 && at >= 0 && at == len(data)-len(headEnd) {
-		return 1
-	}
-	count := 0
-	for _, ch := range data {
-		switch {
-		case ch == headEnd[c.matched]:
-			c.matched++
-		case ch == '\r':
-			c.matched = 1
-		default:
-			c.matched = 0
-		}
-		if c.matched == len(headEnd) {
-			c.matched = 0
-			count++
-		}
-	}
-	return count
+	l.last = now
 }

@@ -110,7 +110,7 @@ func (r *Report) textCounts(b *strings.Builder) {
 	}
 	fmt.Fprintf(b, "\nerrors    %d%s\n", r.Errors.Total, counts(r.Errors.ByKind))
 	if len(r.Status) > 0 {
-		fmt.Fprintf(b, "status   %s\n", strings.Trim(counts(r.Status), "()"))
+		fmt.Fprintf(b, "status    %s\n", strings.Trim(counts(r.Status), " ()"))
 	}
 	fmt.Fprintf(b, "generator %.2f us of CPU a request, busiest loop %.0f %% busy\n", r.Generator.CPU, 100*r.Generator.Busy)
 }
