@@ -13,7 +13,7 @@ func (t *terminal) compare(_ context.Context, args []string) error {
 	var rules report.Rules
 	var asJSON bool
 	fs := flag.NewFlagSet("compare", flag.ContinueOnError)
-	fs.Float64Var(&rules.Alpha, "alpha", 0.01, "probability of chance below which a difference counts")
+	fs.Float64Var(&rules.Alpha, "alpha", 0.05, "probability of chance below which a difference counts")
 	fs.Float64Var(&rules.Effect, "effect", 0.05, "relative difference of medians that matters")
 	fs.Float64Var(&rules.TailEffect, "tail-effect", 0.25, "the same for p90 and p99")
 	fs.BoolVar(&asJSON, "json", false, "print JSON")

@@ -67,7 +67,7 @@ func (c *served) send(answers []byte) bool {
 	if errno != 0 && errno != syscall.EAGAIN {
 		return false
 	}
-	c.pending = append(c.pending, answers[max(n, 0):]...)
+	c.pending = append(c.pending, answers[n:]...)
 	return true
 }
 
@@ -79,7 +79,7 @@ func (c *served) flush() bool {
 	if errno != 0 && errno != syscall.EAGAIN {
 		return false
 	}
-	c.pending = append(c.pending[:0], c.pending[max(n, 0):]...)
+	c.pending = append(c.pending[:0], c.pending[n:]...)
 	return true
 }
 

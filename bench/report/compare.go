@@ -22,7 +22,7 @@ const (
 // Rules of a comparison. The zero value stands for the defaults.
 type Rules struct {
 	// Alpha is the probability at which a difference is no chance any more,
-	// after correction for several metrics. Default 0.01.
+	// after correction for several metrics. Default 0.05.
 	Alpha float64
 	// Effect is the relative difference of medians that matters. Default 0.05.
 	Effect float64
@@ -33,7 +33,7 @@ type Rules struct {
 
 func (r Rules) complete() Rules {
 	if r.Alpha == 0 {
-		r.Alpha = 0.01
+		r.Alpha = 0.05
 	}
 	if r.Effect == 0 {
 		r.Effect = 0.05
@@ -49,7 +49,8 @@ func (r Rules) complete() Rules {
 const largeCliff = 0.474
 
 // minValues is the least number of values in each sample: with 5 and 5 the
-// smallest probability a permutation test can give is 0.008.
+// smallest probability a permutation test can give is 0.008, which five metrics
+// leave below 0.05.
 const minValues = 5
 
 // Comparison is two reports side by side.

@@ -7,32 +7,40 @@ import (
 )
 
 const (
-	permutations = 10_000
-	resamples    = 2_000
+	permutations = 5_000
+	resamples    = 1_000
 )
 
 // permutationTest is the probability that two samples of one and the same
 // distribution differ as much as a and b do, by chance. The difference is that
-// of the means of logarithms, so that it is a ratio and a few outliers do not
-// rule it. All values must be above 0.
+// of mean ranks, so that outliers weigh no more than any other value (the
+// rank-sum test of Wilcoxon, sampled).
 func permutationTest(a, b []float64, random *rand.Rand) float64 {
-	all := logs(append(slices.Clone(a), b...))
+	all := ranks(append(slices.Clone(a), b...))
 	observed := difference(all, len(a))
 	extreme := 0
 	for range permutations {
 		random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-		if difference(all, len(a)) >= observed-1e-12 {
+		if difference(all, len(a)) >= observed-1e-9 {
 			extreme++
 		}
 	}
 	return float64(extreme+1) / float64(permutations+1)
 }
 
-func logs(values []float64) []float64 {
+// ranks replaces values by their places in order; equal ones share the mean.
+func ranks(values []float64) []float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	out := make([]float64, len(values))
 	for i, v := range values {
-		values[i] = math.Log(v)
+		first, _ := slices.BinarySearch(sorted, v)
+		last := first
+		for last+1 < len(sorted) && sorted[last+1] == v {
+			last++
+		}
+		out[i] = float64(first+last) / 2
 	}
-	return values
+	return out
 }
 
 // difference is how far the mean of the first n is from that of the rest.
