@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +27,9 @@ func TestMain(m *testing.M) {
 		runChild()
 		return
 	}
+	// A loop keeps its processor for up to 10 ms while it waits (see netloop),
+	// so there have to be more of them than loops at any time.
+	runtime.GOMAXPROCS(8)
 	os.Exit(m.Run())
 }
 

@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"net"
 	"testing"
 	"time"
 )
@@ -29,16 +28,7 @@ func TestShutdownFinishesWhatIsUnderWay(t *testing.T) {
 	cut := make(chan int, 1)
 	go func() { cut <- p.shutdown(patience) }()
 	idle.end()
-	for late := deadline(); ; {
-		c, err := net.Dial("tcp", p.Addr)
-		if err != nil {
-			break
-		}
-		c.Close()
-		if late() {
-			t.Fatal("it goes on accepting")
-		}
-	}
+	refuses(t, p.Addr)
 	close(release)
 	m := busy.answer(200)
 	if !m.connection("close") || string(m.Body) != "done" {

@@ -164,28 +164,32 @@ func TestHashKeys(t *testing.T) {
 			{"a-$request_method-$http_x", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nX: %d\r\n\r\n"},
 			{"$remote_addr", ""},
 		} {
-			cfg := poolConfig{Specs: specs(bs...), Settings: upstream.Settings{Balance: policy, HashKey: r.key}}
-			p := startProxy(t, proxyConfig{Pools: map[string]poolConfig{"web": cfg}})
-			used := map[string]bool{}
-			for i := range 40 {
-				send := get(fmt.Sprintf("/%d", i))
-				if r.send != "" {
-					send = fmt.Sprintf(r.send, i)
-				}
-				one, two := p.dial(), p.dial()
-				one.send(send)
-				two.send(send)
-				first, second := string(one.answer(200).Body), string(two.answer(200).Body)
-				if first != second {
-					t.Errorf("%s of %s: the same request went to %s and to %s", policy, r.key, first, second)
-				}
-				used[first] = true
-				one.close()
-				two.close()
-			}
-			if most := len(used); r.send == "" && most != 1 || r.send != "" && most < 4 {
-				t.Errorf("%s of %s: 40 keys went to %d of 8 servers", policy, r.key, most)
-			}
+			t.Run(policy+" "+r.key, func(t *testing.T) { hashes(t, bs, policy, r.key, r.send) })
 		}
+	}
+}
+
+// hashes sends requests with thirty different values, each twice.
+func hashes(t *testing.T, servers []string, policy, key, format string) {
+	cfg := poolConfig{Specs: specs(servers...), Settings: upstream.Settings{Balance: policy, HashKey: key}}
+	p := startProxy(t, proxyConfig{Pools: map[string]poolConfig{"web": cfg}})
+	cs, used := []*wire{p.dial(), p.dial()}, map[string]bool{}
+	for i := range 30 {
+		send := get(fmt.Sprintf("/%d", i))
+		if format != "" {
+			send = fmt.Sprintf(format, i)
+		}
+		var at []string
+		for _, c := range cs {
+			c.send(send)
+			at = append(at, string(c.answer(200).Body))
+		}
+		if at[0] != at[1] {
+			t.Errorf("the same request went to servers %q", at)
+		}
+		used[at[0]] = true
+	}
+	if n := len(used); format == "" && n != 1 || format != "" && n < 4 {
+		t.Errorf("30 keys went to %d of %d servers", n, len(servers))
 	}
 }
