@@ -49,8 +49,8 @@ type watch struct {
 	// early tells whether a time is long before the read under way should end;
 	// nil if that does not block.
 	early func(at time.Time) bool
-	// moved says the last answer changed something, away that the watch paused
-	// after it: what happened meanwhile nobody told it.
+	// moved says the last answer was news, away that the watch paused after it:
+	// what happened meanwhile nobody told it.
 	moved, away bool
 
 	index  uint64 // of the committed set, 0 before the first
@@ -308,7 +308,7 @@ func (w *watch) answer(ctx context.Context, cancel context.CancelCauseFunc, ep *
 	} else if w.h.Unchanged != nil {
 		w.h.Unchanged(obs)
 	}
-	w.moved = changed
+	w.moved = changed || obs.Index != w.index
 	w.countDoubt(changed)
 	w.commit(&obs, resp.Header.Get("X-Consul-Index"))
 	return nil
