@@ -102,7 +102,11 @@ func newDrawing(label string, x, y *scale) *drawing {
 		fmt.Fprintf(&d.b, `<text class="tick" x="%g" y="%.1f" text-anchor="end">%s</text>`, marginLeft-6, at+4, t.text)
 	}
 	for _, t := range x.ticks {
-		fmt.Fprintf(&d.b, `<text class="tick" x="%.1f" y="%g" text-anchor="middle">%s</text>`, x.place(t.at), chartHeight-8, t.text)
+		at, anchor := x.place(t.at), "middle"
+		if at > chartWidth-2*marginRight {
+			at, anchor = chartWidth-2, "end" // or it would be cut off
+		}
+		fmt.Fprintf(&d.b, `<text class="tick" x="%.1f" y="%g" text-anchor="%s">%s</text>`, at, chartHeight-8, anchor, t.text)
 	}
 	return d
 }

@@ -36,14 +36,14 @@ func measured(seed uint64, count int, slower float64, trials bool) *Report {
 func TestTwoRunsOfOneThingAreTheSame(t *testing.T) {
 	for _, trials := range []bool{false, true} {
 		wrong := 0
-		for seed := range uint64(30) {
+		for seed := range uint64(15) {
 			c := Compare(measured(2*seed, 10, 1, trials), measured(2*seed+1, 10, 1, trials), Rules{})
 			if c.Verdict != Same {
 				wrong++
 			}
 		}
 		if wrong > 1 {
-			t.Errorf("trials %v: %d of 30 pairs of equal runs are called different", trials, wrong)
+			t.Errorf("trials %v: %d of 15 pairs of equal runs are called different", trials, wrong)
 		}
 	}
 }
@@ -54,7 +54,7 @@ func TestATenthSlowerIsARegression(t *testing.T) {
 		want   Verdict
 	}{{1.1, Slower}, {1.3, Slower}, {1 / 1.1, Faster}, {1.02, Same}} {
 		wrong := 0
-		for seed := range uint64(20) {
+		for seed := range uint64(10) {
 			trials := seed%2 == 0
 			c := Compare(measured(2*seed, 10, 1, trials), measured(2*seed+1, 10, tt.slower, trials), Rules{})
 			if c.Verdict != tt.want {
@@ -62,7 +62,7 @@ func TestATenthSlowerIsARegression(t *testing.T) {
 			}
 		}
 		if wrong > 1 {
-			t.Errorf("%.2f times as slow: %d of 20 are not called %s", tt.slower, wrong, tt.want)
+			t.Errorf("%.2f times as slow: %d of 10 are not called %s", tt.slower, wrong, tt.want)
 		}
 	}
 }

@@ -31,6 +31,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -108,7 +109,7 @@ func Read(path string) (*Scenario, error) {
 
 func parse(text []byte, dir string) (*Scenario, error) {
 	var f file
-	if err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&f); err != nil {
+	if err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&f); err != nil && err != io.EOF { // an empty file
 		return nil, err
 	}
 	sum := sha256.Sum256(text)
