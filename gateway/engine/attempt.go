@@ -130,14 +130,22 @@ func (ex *exchange) attemptFailed(why failure) {
 
 // redial repeats the attempt on a fresh connection to the same server, when
 // the kept one turned out to be dead before a byte of the answer (RFC 9112
-// 9.3.1). It reports false if the request may not be repeated.
+// 9.3.1), or on another server if that one left the upstream meanwhile. It
+// reports false if the request may not be repeated.
 func (ex *exchange) redial() bool {
-	e, u := ex.entry, ex.u
-	s := ex.lp.servers[e.Server]
-	if !ex.resendable() || s == nil {
+	u := ex.u
+	if !ex.resendable() {
 		return false
 	}
 	ex.lp.m.Retries[metrics.RetryStale].Inc()
+	s := ex.lp.servers[ex.entry.Server]
+	if s == nil {
+		ex.endAttempt()
+		u.close()
+		ex.tried, ex.sent = ex.tried[:len(ex.tried)-1], 0
+		ex.attempt()
+		return true
+	}
 	ex.u = nil
 	u.close()
 	ex.sent = 0
