@@ -147,6 +147,8 @@ func (a *actor) obey(line string) (any, error) {
 		return "", a.each(int(size), func(int) error { return requests(addr, n) })
 	case "hold": // n connections, each used once
 		return "", a.hold(addr, int(n), get("/hold"), true)
+	case "connect": // n connections that say nothing
+		return "", a.hold(addr, int(n), "", false)
 	case "stall": // n connections asking for size bytes each and not reading
 		return "", a.hold(addr, int(n), get(fmt.Sprintf("/bytes/%d", size)), false)
 	case "drop":
