@@ -46,8 +46,8 @@ type watch struct {
 	dec decoder
 
 	pace pace
-	// early tells whether a time is long before the read under way should end;
-	// nil if that does not block.
+	// early tells whether a time is before the read under way should end; nil
+	// if that does not block.
 	early func(at time.Time) bool
 	// moved says the last answer was news, away that the watch paused after it:
 	// what happened meanwhile nobody told it.
@@ -197,7 +197,7 @@ func (w *watch) read(ctx context.Context, ep *endpoint) error {
 		limit = wait + wait/16 + w.c.timing.slack
 		url = w.url(ep, wait)
 		asked := w.c.env.Now()
-		w.early = func(at time.Time) bool { return at.Sub(asked) < wait/2 }
+		w.early = func(at time.Time) bool { return at.Sub(asked) < wait } // Consul waits that long at least
 	}
 	deadline := time.AfterFunc(limit, func() { cancel(errNoAnswer) })
 	defer deadline.Stop()
