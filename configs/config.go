@@ -94,7 +94,7 @@ type Limits struct {
 	// Largest request body; a larger one gets 413. 0 is without limit, which
 	// costs no memory: bodies are streamed.
 	BodySize Size `yaml:"body_size"`
-	// Most client connections in all; further ones wait unaccepted. 0 is as
+	// Most client connections in all; further ones are closed at once. 0 is as
 	// many as the process may open.
 	Connections int `yaml:"connections" min:"0"`
 	// Most client connections of one address; further ones are closed at

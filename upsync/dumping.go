@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"syscall"
 
 	"spillway/gateway/upstream"
@@ -30,6 +31,9 @@ func (m *member) loadDump() {
 		m.s.opts.Log.Warn("the snapshot before the last is used", "upstream", m.name, "error", s.Recovered)
 	}
 	m.serving = s.Servers
+	if m.up.Pool.NewestFirst {
+		slices.Reverse(m.serving) // the pool puts what is new in front: the order is as it was
+	}
 	m.address = s.Address
 	m.meta = upstream.Meta{Source: "dump", Index: s.Index, At: s.Time}
 }
@@ -46,10 +50,21 @@ func (m *member) save() {
 			servers = append(servers, s)
 		}
 	}
+	sortAs(servers, m.up.Pool.Load())
 	m.s.dumps.Put(m.up.Dump, &dump.Snapshot{
 		Upstream: m.name, Source: string(m.up.Source), Key: m.up.place(), Discovered: m.found,
 		Address: m.address, Index: m.meta.Index, Time: m.meta.At, Servers: servers,
 	})
+}
+
+// sortAs puts servers in the order in which they are served and shown, which
+// is the order nginx-upsync dumps them in.
+func sortAs(servers []upstream.Spec, snap *upstream.Snapshot) {
+	rank := make(map[string]int, len(snap.Entries))
+	for i := range snap.Entries {
+		rank[snap.Entries[i].Addr] = i
+	}
+	slices.SortStableFunc(servers, func(a, b upstream.Spec) int { return rank[a.Addr] - rank[b.Addr] })
 }
 
 // noDump tells why a start without the registry would find nothing. A dump

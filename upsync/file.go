@@ -85,7 +85,7 @@ func (w *fileWatch) look() {
 	}
 	w.read = id
 	now := w.m.s.opts.Now()
-	specs, err := readServers(w.path)
+	specs, err := readServers(w.path, w.m.defaults())
 	if err != nil {
 		w.m.history.fail("file", err, now)
 		w.m.s.opts.Log.Error("server list not used", "upstream", w.m.name, "error", err)
@@ -93,6 +93,20 @@ func (w *fileWatch) look() {
 		return
 	}
 	w.m.deliver(foundSpecs(specs), consul.Observation{At: now, Confirmed: true})
+}
+
+// defaults is what holds for a server of a file that says nothing else.
+func (m *member) defaults() upstream.Spec {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := staticDefaults()
+	if m.up.MaxFails != nil {
+		s.MaxFails = *m.up.MaxFails
+	}
+	if m.up.FailTimeout > 0 {
+		s.FailTimeout = m.up.FailTimeout
+	}
+	return s
 }
 
 // identify is a string that differs when the file was replaced or written.
@@ -104,7 +118,7 @@ func identify(path string) string {
 	return fmt.Sprint(st.ModTime().UnixNano(), st.Size(), fileNumber(st))
 }
 
-func readServers(path string) ([]upstream.Spec, error) {
+func readServers(path string, defaults upstream.Spec) ([]upstream.Spec, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read server list: %w", err)
@@ -117,7 +131,7 @@ func readServers(path string) ([]upstream.Spec, error) {
 	if len(b) > maxListSize {
 		return nil, fmt.Errorf("cannot read server list %q: larger than %d bytes", path, maxListSize)
 	}
-	specs, err := ParseServers(string(b))
+	specs, err := parseServers(string(b), defaults)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read server list %q: %w", path, err)
 	}

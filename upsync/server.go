@@ -17,12 +17,21 @@ import (
 // host:port or unix:/path; without a port it is 80. Of a hostname, which is
 // not resolved here, Host is set and Addr is "host:port".
 func ParseServer(line string) (upstream.Spec, error) {
-	s := upstream.Spec{
+	return parseServer(line, staticDefaults())
+}
+
+// staticDefaults is a server of which nothing is said.
+func staticDefaults() upstream.Spec {
+	return upstream.Spec{
 		Weight:      upstream.DefaultWeight,
 		MaxFails:    upstream.DefaultMaxFailsStatic,
 		FailTimeout: upstream.DefaultFailTimeout,
 		WeightFrom:  "default",
 	}
+}
+
+// parseServer reads one server; s is what holds where the line says nothing.
+func parseServer(line string, s upstream.Spec) (upstream.Spec, error) {
 	words := strings.Fields(strings.TrimSuffix(strings.TrimSpace(line), ";"))
 	if len(words) > 0 && words[0] == "server" {
 		words = words[1:]
@@ -92,13 +101,17 @@ func unknownParameter(word string) error {
 // ParseServers reads a list of servers, one a line. Empty lines, and what
 // follows a '#', are ignored. The error names the line.
 func ParseServers(text string) ([]upstream.Spec, error) {
+	return parseServers(text, staticDefaults())
+}
+
+func parseServers(text string, defaults upstream.Spec) ([]upstream.Spec, error) {
 	var specs []upstream.Spec
 	for i, line := range strings.Split(text, "\n") {
 		line, _, _ = strings.Cut(line, "#")
 		if strings.TrimSpace(line) == "" {
 			continue
 		}
-		s, err := ParseServer(line)
+		s, err := parseServer(line, defaults)
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", i+1, err)
 		}
