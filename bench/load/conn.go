@@ -40,6 +40,7 @@ type conn struct {
 	queued bool // stands among the lane's free connections
 	tried  bool // its first outcome is known
 	ended  bool // the FIN has been announced
+	served bool // there was an answer on this connection
 	fails  int  // in a row without an answer
 	freed  int64
 	dialed int64
@@ -84,7 +85,7 @@ func (c *conn) pop() flight {
 // dial starts to connect.
 func (c *conn) dial(now int64) {
 	fd, errno := netloop.Connect(c.lane.run.addr)
-	c.dialed, c.ended, c.scan = now, false, scanner{}
+	c.dialed, c.ended, c.served, c.scan = now, false, false, scanner{}
 	c.in, c.body = c.in[:0], c.body[:0]
 	if errno != 0 && errno != syscall.EINPROGRESS {
 		c.refused(errno, now)
@@ -165,6 +166,15 @@ func (c *conn) fail(kind Kind, now int64) {
 		c.lane.rec.failure(&f, kind, now)
 	}
 	c.fails++
+	c.close(now)
+}
+
+// idleClosed handles the end of a connection without a request on it. One that
+// ends before its first answer is not followed by the next at once.
+func (c *conn) idleClosed(now int64) {
+	if !c.served {
+		c.fails++
+	}
 	c.close(now)
 }
 

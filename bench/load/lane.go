@@ -19,6 +19,10 @@ const (
 	// waking up costs more than sending.
 	minSleep = 25 * time.Microsecond
 
+	// sendTail is how long after the end of the run a request may still leave
+	// that was due before, so that a late wake-up loses none.
+	sendTail = 50 * time.Millisecond
+
 	// maxOpening bounds the handshakes of a lane under way at the start: a
 	// full accept queue costs a second's retransmission.
 	maxOpening = 32
@@ -163,8 +167,13 @@ func (l *lane) start(now int64) {
 	}
 }
 
-// over reports whether no more requests are to be sent.
-func (l *lane) over(now int64) bool { return l.finished || (l.origin > 0 && now >= l.end) }
+// over reports whether no more requests are to be sent, whenever they were due.
+func (l *lane) over(now int64) bool {
+	if l.pacer != nil {
+		now -= int64(sendTail)
+	}
+	return l.finished || (l.origin > 0 && now >= l.end)
+}
 
 // available tells that a connection may have room: a closed loop fills it, an
 // open loop remembers it.

@@ -21,9 +21,19 @@ func (l *lane) batchEnd() {
 	if now >= l.secondEnds {
 		l.roll(now)
 	}
-	if now >= l.end {
+	switch {
+	case now < l.end:
+	case l.over(now) || !l.overdue():
 		l.drain(now)
+	default:
+		l.beat()
 	}
+}
+
+// overdue reports whether a request was due before the end and has not left.
+func (l *lane) overdue() bool {
+	at, more := l.pacer.Due()
+	return more && l.origin+int64(at) < l.end
 }
 
 // roll hands over the seconds that have passed. What is answered after the end

@@ -127,7 +127,7 @@ func (c *conn) complete(now int64) bool {
 	if kind, ok := m.verdict(c.scan.answer.status, c.body, f.id, &l.scratch); !ok {
 		l.rec.failure(&f, kind, now)
 	}
-	c.fails, c.body = 0, c.body[:0]
+	c.fails, c.served, c.body = 0, true, c.body[:0]
 	l.lastAnswer = now
 	if full {
 		c.freed = now
@@ -164,14 +164,14 @@ func (c *conn) eof(now int64) {
 	case c.count > 0:
 		c.fail(Closed, now)
 	default:
-		c.close(now) // idle: a server may do that
+		c.idleClosed(now) // a server may do that
 	}
 }
 
 // broken handles a read error.
 func (c *conn) broken(now int64) {
 	if c.count == 0 {
-		c.close(now)
+		c.idleClosed(now)
 		return
 	}
 	c.fail(Reset, now)

@@ -9,11 +9,8 @@ import (
 // maxHead is the longest response head that is read.
 const maxHead = 64 << 10
 
-// What can be wrong with a response.
-var (
-	errMalformed   = errors.New("malformed response")
-	errUnsolicited = errors.New("response without a request")
-)
+// errMalformed is all that can be wrong with a response.
+var errMalformed = errors.New("malformed response")
 
 var (
 	headEnd = []byte("\r\n\r\n")
