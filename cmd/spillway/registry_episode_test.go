@@ -117,7 +117,7 @@ func (s *scene) seen(e *episode, m mark) {
 		if kind, _ := e.evidence(u); kind == "" {
 			continue
 		}
-		await(s.t, 12*time.Second, fmt.Sprintf("%s: %s: the failure is counted: %v", e.name, u, e.seen), func() bool {
+		await(s.t, 40*time.Second, fmt.Sprintf("%s: %s: the failure is counted: %v", e.name, u, e.seen), func() bool {
 			if !e.quiet {
 				s.touch()
 			}
@@ -184,9 +184,10 @@ func (s *scene) visible(e *episode) {
 	for _, u := range sources() {
 		switch kind, word := e.evidence(u); kind {
 		case "error":
-			if text := s.view(u).Sync.LastError; text == "" || !strings.Contains(text, e.says) {
-				s.t.Errorf("%s: %s: the API's last error is %q, want one that says %q", e.name, u, text, e.says)
-			}
+			await(s.t, 15*time.Second, fmt.Sprintf("%s: %s: the API's last error says %q", e.name, u, e.says), func() bool {
+				text := s.view(u).Sync.LastError
+				return text != "" && strings.Contains(text, e.says)
+			})
 		case "verdict":
 			s.decided(e, u, word)
 		}
@@ -209,9 +210,8 @@ func (s *scene) decided(e *episode, upstream, verdict string) {
 func (s *scene) converges(limit time.Duration, when string) {
 	s.t.Helper()
 	addr := s.fleet.add()
-	start := time.Now()
 	s.list(addr)
-	s.arrives(addr, start, limit, when)
+	s.arrives(addr, time.Now(), limit, when)
 	s.lister.remove(addr)
 	s.leaves(addr)
 	s.flawless()

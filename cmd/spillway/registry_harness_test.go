@@ -103,9 +103,9 @@ func (s *scene) config() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "gateway:\n  listen: [%q]\n  loops: 2\n  shutdown_timeout: 20s\nadmin:\n  listen: %q\n", s.ip+":8080", s.ip+":9901")
 	fmt.Fprintf(&b, "log: {format: json}\nconsul:\n%s\nupstreams:\n", s.consul)
-	fmt.Fprintf(&b, "  kv: {source: consul-kv, key: up/kv/, dump: %s/kv.conf}\n", s.dir)
-	fmt.Fprintf(&b, "  catalog: {source: consul-catalog, service: web, dump: %s/catalog.conf}\n", s.dir)
-	fmt.Fprintf(&b, "  health: {source: consul-health, service: web, dump: %s/health.conf}\n", s.dir)
+	fmt.Fprintf(&b, "  kv: {source: consul-kv, key: up/kv/, dump: %q}\n", s.dir+"/kv.conf")
+	fmt.Fprintf(&b, "  catalog: {source: consul-catalog, service: web, dump: %q}\n", s.dir+"/catalog.conf")
+	fmt.Fprintf(&b, "  health: {source: consul-health, service: web, dump: %q}\n", s.dir+"/health.conf")
 	fmt.Fprintf(&b, "%sroutes:\n", s.extra)
 	for _, u := range sources() {
 		fmt.Fprintf(&b, "  - {path: /%s/, upstream: %s}\n", u, u)

@@ -13,7 +13,10 @@ type matrixRow struct {
 }
 
 func matrix() []matrixRow {
-	return []matrixRow{
+	return []matrixRow{ // the longest first
+		{"Consul three servers", rowsOfCluster},
+		{"Consul one server", rowsOfAgent},
+		{"Consul ACLs", rowsOfACLs},
 		{"01 leader lost", rowLeaderLost},
 		{"02 rpc errors", rowRPCErrors},
 		{"03 agent down at start", rowAgentDownAtStart},
@@ -36,9 +39,11 @@ func matrix() []matrixRow {
 		{"16 many services", rowManyServices},
 		{"17 time", rowTime},
 		{"18 redirects", rowRedirects},
+		{"18 TLS", rowTLS},
 		{"19 deregistered", rowDeregistered},
 		{"20 restart without registry", rowRestartWithoutRegistry},
 		{"21 polls end", rowPollsEnd},
+		{"server killed", rowBackendKilled},
 	}
 }
 
