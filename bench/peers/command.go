@@ -166,7 +166,7 @@ func parseAttached(v string) (Attached, error) {
 
 func serveCommand(args []string, stderr io.Writer) int {
 	if len(args) == 0 {
-		fmt.Fprintln(stderr, "cannot serve: want backend, fasthttp or nethttp")
+		fmt.Fprintln(stderr, "cannot serve: want backend, fasthttp, forward or nethttp")
 		return exitUsage
 	}
 	fs := flag.NewFlagSet("spillway bench peers serve", flag.ContinueOnError)

@@ -82,28 +82,32 @@ func (d *driving) wait(ctx context.Context) (*report.Report, error) {
 	return r, nil
 }
 
-// drive makes the load on one subject between two readings of the clocks.
+// runLoad makes a load from begin to end.
+func (l *lab) runLoad(ctx context.Context, spec *loadSpec) (*report.Report, error) {
+	d, err := l.startLoad(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	return d.wait(ctx)
+}
+
+// drive makes a load on one subject between two readings of the clocks.
 func (l *lab) drive(ctx context.Context, s subject, spec loadSpec) (Sample, *report.Report, error) {
-	d := new(driving)
 	var r *report.Report
-	sample, err := l.sample(s, func() (load, error) {
-		var err error
-		if d, err = l.startLoad(ctx, &spec); err != nil {
-			return load{}, err
-		}
-		r, err = d.wait(ctx)
-		return loadOf(r), err
+	sample, err := l.sample(s, func() (_ tally, err error) {
+		r, err = l.runLoad(ctx, &spec)
+		return tallyOf(r), err
 	})
 	sample.Connections, sample.Client = spec.Connections, clientOwn
 	return sample, r, err
 }
 
 // loadOf is the report in the words of wrk's.
-func loadOf(r *report.Report) load {
+func tallyOf(r *report.Report) tally {
 	if r == nil {
-		return load{}
+		return tally{}
 	}
-	return load{
+	return tally{
 		Requests: int64(r.Answered), DurationUS: int64(r.Duration * 1e6),
 		P50US: int64(r.Latency.Corrected.P50), P99US: int64(r.Latency.Corrected.P99), MaxUS: int64(r.Latency.Corrected.Max),
 		Read: int64(r.Errors.Total),
@@ -130,4 +134,3 @@ func openFiles() int {
 	}
 	return int(min(lim.Cur, uint64(1<<20)))
 }
-

@@ -21,22 +21,41 @@ const backendPorts = 4
 // subject is a proxy that is running and can be measured.
 type subject struct {
 	name string
-	pid  int
+	pid  int // 0: there is no proxy, the load goes to the backend
 	url  string
+	at   place
+}
+
+// usage is the processor time that the proxy has used, none if there is none.
+func (s *subject) usage() (usage, error) {
+	if s.pid == 0 {
+		return usage{}, nil
+	}
+	return readUsage(s.pid)
+}
+
+func (s *subject) memory() (int64, error) {
+	if s.pid == 0 {
+		return 0, nil
+	}
+	return readRSS(s.pid)
 }
 
 // lab holds everything a run has started.
 type lab struct {
 	dir                 string
+	self                []string // reaches Command
 	proxyCPU, clientCPU int
-	backends            []string
+	backends            []string // that proxies begin with
+	spares              []string // further addresses, for changes
+	registry            string   // address of Consul, if it runs
 	processes           []*process
 	subjects            []subject
 }
 
 // openLab starts the backend. close ends whatever runs.
 func openLab(ctx context.Context, o *Options) (*lab, error) {
-	l := &lab{}
+	l := &lab{self: o.Self}
 	if err := l.pin(o); err != nil {
 		return nil, err
 	}
@@ -64,7 +83,7 @@ func (l *lab) prepare(ctx context.Context, o *Options) error {
 	if err := os.WriteFile(l.script(), script, 0o600); err != nil {
 		return fmt.Errorf("cannot write wrk's script: %w", err)
 	}
-	return l.startBackend(ctx, o.Self)
+	return l.startBackend(ctx, backendPorts+o.spare)
 }
 
 func (l *lab) script() string { return filepath.Join(l.dir, "wrk.lua") }
@@ -104,37 +123,43 @@ func (l *lab) pin(o *Options) error {
 	return nil
 }
 
-func (l *lab) startBackend(ctx context.Context, self []string) error {
-	addrs, err := freeAddrs(backendPorts)
+// startBackend starts the one backend process, on that many addresses.
+func (l *lab) startBackend(ctx context.Context, ports int) error {
+	addrs, err := freeAddrs(ports)
 	if err != nil {
 		return err
 	}
-	argv := append([]string{self[0]}, serveArgs(self[1:], "backend", addrs, nil)...)
-	p, err := startProcess("backend", l.dir, l.clientCPU, argv, []string{"GOMAXPROCS=2"})
+	argv := append([]string{l.self[0]}, serveArgs(l.self[1:], "backend", addrs, nil)...)
+	p, err := startProcess("backend", l.dir, ownCPUs(l.clientCPU), argv, []string{"GOMAXPROCS=2"})
 	if err != nil {
 		return err
 	}
 	l.processes = append(l.processes, p)
-	l.backends = addrs
-	for _, addr := range addrs {
-		if err := p.waitReady(ctx, "http://"+addr+"/"); err != nil {
-			return err
-		}
-	}
-	return nil
+	l.backends, l.spares = addrs[:backendPorts], addrs[backendPorts:]
+	return p.waitReady(ctx, "http://"+addrs[ports-1]+"/") // it listens on the others before
 }
 
 // startPeer starts a proxy and waits until it forwards.
 func (l *lab) startPeer(ctx context.Context, d definition) error {
+	if d.program == "" {
+		l.subjects = append(l.subjects, subject{name: d.name, url: "http://" + l.backends[0] + "/"})
+		return nil
+	}
 	addrs, err := freeAddrs(2)
 	if err != nil {
 		return err
 	}
-	where, err := d.configure(place{Listen: addrs[0], Admin: addrs[1], Backends: l.backends, Dir: l.dir})
+	where, err := d.configure(place{
+		Listen: addrs[0], Admin: addrs[1], Backends: l.backends, Dir: l.dir, Consul: l.registry, Workers: max(d.workers, 1),
+	})
 	if err != nil {
 		return err
 	}
-	p, err := startProcess(d.name, l.dir, l.proxyCPU, append([]string{d.program}, d.args(where)...), d.env)
+	cpus := ownCPUs(l.proxyCPU)
+	if d.workers > 1 {
+		cpus = ownCPUs(l.proxyCPU, l.clientCPU)
+	}
+	p, err := startProcess(d.name, l.dir, cpus, append([]string{d.program}, d.args(where)...), d.env)
 	if err != nil {
 		return err
 	}
@@ -143,7 +168,7 @@ func (l *lab) startPeer(ctx context.Context, d definition) error {
 	if err := p.waitReady(ctx, url); err != nil {
 		return err
 	}
-	l.subjects = append(l.subjects, subject{name: d.name, pid: p.pid(), url: url})
+	l.subjects = append(l.subjects, subject{name: d.name, pid: p.pid(), url: url, at: where})
 	return nil
 }
 

@@ -19,17 +19,26 @@ type Options struct {
 	Peers []string
 	// Connections are the numbers of keep-alive connections, one table each.
 	Connections []int
-	// Rounds is how often each peer is measured with each number of
-	// connections.
+	// Targets are what is asked for, a table each; see bodySizes.
+	Targets []string
+	// Client makes the load: clientWrk or clientOwn.
+	Client string
+	// CrossCheck adds one table by wrk with that many connections; 0: none.
+	CrossCheck int
+	// Rounds is how often each peer is measured with each kind of load.
 	Rounds int
-	// Duration is the length of one measurement in whole seconds; wrk knows no
-	// finer.
+	// Duration is the length of one measurement, in whole seconds if wrk makes
+	// the load: it knows no finer.
 	Duration time.Duration
 	// ProxyCPU and ClientCPU pin the proxy, and wrk with the backend. -1 takes
 	// the first and second processor this process may use.
 	ProxyCPU, ClientCPU int
-	// Spillway is the binary under test.
-	Spillway string
+	// Rate is that of open loops, requests a second. 0: a share of what nginx
+	// does at most.
+	Rate float64
+	// Spillway is the binary under test, Consul the registry it follows where
+	// servers change.
+	Spillway, Consul string
 	// Features adds Spillway once for each configuration in conf/features, to
 	// see what a feature costs.
 	Features bool
@@ -43,6 +52,8 @@ type Options struct {
 	Self []string
 	// Progress is told of each measurement as it ends, one line each.
 	Progress io.Writer
+
+	spare int // backend addresses beside backendPorts
 }
 
 // Variant is Spillway started with another configuration template (see
@@ -64,11 +75,14 @@ type Attached struct {
 func Defaults() Options {
 	return Options{
 		Connections: []int{64, 128},
+		Targets:     []string{"/"},
+		Client:      clientWrk,
 		Rounds:      5,
 		Duration:    5 * time.Second,
 		ProxyCPU:    -1,
 		ClientCPU:   -1,
 		Spillway:    "bin/spillway",
+		Consul:      "bin/consul",
 		Progress:    io.Discard,
 	}
 }
@@ -78,8 +92,11 @@ func (o *Options) check() error {
 	if o.Rounds < 1 {
 		return fmt.Errorf("cannot measure %d rounds: at least 1", o.Rounds)
 	}
-	if o.Duration < time.Second || o.Duration%time.Second != 0 {
+	if o.Client == clientWrk && (o.Duration < time.Second || o.Duration%time.Second != 0) {
 		return fmt.Errorf("cannot measure for %v: whole seconds, at least 1s", o.Duration)
+	}
+	if o.Duration < minDuration {
+		return fmt.Errorf("cannot measure for %v: at least %v", o.Duration, minDuration)
 	}
 	if len(o.Connections) == 0 || slices.Min(o.Connections) < 1 {
 		return fmt.Errorf("cannot use %v connections: at least 1", o.Connections)
@@ -94,6 +111,9 @@ func (o *Options) check() error {
 	}
 	return checkNames(o)
 }
+
+// minDuration is the shortest measurement.
+const minDuration = 50 * time.Millisecond
 
 // checkNames refuses a name used twice: rows are told apart by it.
 func checkNames(o *Options) error {

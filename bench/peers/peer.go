@@ -24,19 +24,22 @@ type place struct {
 	Backends []string // addresses to forward to
 	Dir      string   // directory for its files
 	Config   string   // path of the rendered template, if it has one
+	Consul   string   // address of the registry, if the run has one
+	Workers  int      // processes, threads or loops of the proxy
 }
 
 // definition says how one peer is started.
 type definition struct {
 	name     string
-	program  string // looked up in PATH; a path if it holds a slash
+	program  string // looked up in PATH; a path if it holds a slash; empty: none, see direct
 	template string // file in conf/, or a path if external
 	external bool
 	args     func(place) []string
 	env      []string
+	workers  int // 0: 1
 }
 
-// definitions of all known peers, in the order of a round.
+// definitions of all known proxies, in the order of a round.
 func definitions(o *Options) []definition {
 	return []definition{
 		{
@@ -47,10 +50,20 @@ func definitions(o *Options) []definition {
 			name: "haproxy", program: "haproxy", template: "conf/haproxy.cfg.tmpl",
 			args: func(p place) []string { return []string{"-db", "-f", p.Config} },
 		},
+		{
+			name: "caddy", program: "caddy", template: "conf/caddy.json.tmpl", env: []string{"GOMAXPROCS=1"},
+			args: func(p place) []string { return []string{"run", "--config", p.Config} },
+		},
 		ours("fasthttp", o.Self),
 		ours("nethttp", o.Self),
 		spillway("spillway", o.Spillway, "conf/spillway.yaml.tmpl", false),
 	}
+}
+
+// bounds are what no proxy can beat: bytes moved without being read, and no
+// proxy at all.
+func bounds(o *Options) []definition {
+	return []definition{ours("forward", o.Self), {name: "direct"}}
 }
 
 // ours is a proxy that this package implements; GOMAXPROCS is one as the others
@@ -84,7 +97,7 @@ func serveArgs(self []string, kind string, listen, backends []string) []string {
 // selected returns the peers of a run and the names of those left out because
 // their program is missing. A missing program that was asked for is an error.
 func selected(o *Options) (chosen []definition, missing []string, err error) {
-	known := definitions(o)
+	known := append(definitions(o), bounds(o)...)
 	byName := map[string]definition{}
 	var names []string
 	for _, d := range known {

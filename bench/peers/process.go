@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -29,15 +28,15 @@ type process struct {
 	err  error
 }
 
-// startProcess runs argv on one processor. What it prints goes to a file in dir.
-func startProcess(name, dir string, cpu int, argv, env []string) (*process, error) {
+// startProcess runs argv on the processors of a taskset list. What it prints goes to a file in dir.
+func startProcess(name, dir, cpus string, argv, env []string) (*process, error) {
 	p := &process{name: name, log: dir + "/" + name + ".log", done: make(chan struct{})}
 	out, err := os.Create(p.log)
 	if err != nil {
 		return nil, fmt.Errorf("cannot start %s: %w", name, err)
 	}
 	defer out.Close()
-	p.cmd = exec.Command("taskset", append([]string{"-c", strconv.Itoa(cpu)}, argv...)...)
+	p.cmd = exec.Command("taskset", append([]string{"-c", cpus}, argv...)...)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.Env = append(os.Environ(), env...)
 	// The group makes its children reachable when it has to be killed; the
@@ -118,14 +117,18 @@ func fetch(ctx context.Context, url string) error {
 	if err != nil {
 		return fmt.Errorf("cannot read the answer of %q: %w", url, err)
 	}
-	if resp.StatusCode != http.StatusOK || string(body) != backendBody {
+	if resp.StatusCode != http.StatusOK || string(body) != bodyOf(bodySize) {
 		return fmt.Errorf("%q answers %d with %d bytes, not the backend's body", url, resp.StatusCode, len(body))
 	}
 	return nil
 }
 
-// findProgram looks in PATH and where Debian keeps servers.
+// findProgram looks in PATH and where Debian keeps servers. No program at all is
+// found, too.
 func findProgram(name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
 	if strings.ContainsRune(name, '/') {
 		_, err := os.Stat(name)
 		return name, err

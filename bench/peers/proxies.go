@@ -101,10 +101,12 @@ func serve(kind string, listen, backends []string) error {
 	switch kind {
 	case "backend":
 		return serveBackend(listen)
+	case "forward":
+		return serveForward(listen[0], backends)
 	case "fasthttp":
 		return serveFasthttp(listen[0], backends)
 	case "nethttp":
 		return serveNetHTTP(listen[0], backends)
 	}
-	return fmt.Errorf("cannot serve %q: one of backend, fasthttp, nethttp", kind)
+	return fmt.Errorf("cannot serve %q: one of backend, fasthttp, forward, nethttp", kind)
 }

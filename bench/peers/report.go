@@ -14,8 +14,7 @@ import (
 type Report struct {
 	Environment Environment `json:"environment"`
 	Rounds      int         `json:"rounds"`
-	Duration    float64     `json:"duration_s"` // of one measurement
-	BodyBytes   int         `json:"body_bytes"`
+	Duration    float64     `json:"duration_s"`        // of one measurement
 	Missing     []string    `json:"missing,omitempty"` // peers that are not installed
 	Rows        []Row       `json:"rows"`
 	Samples     []Sample    `json:"samples"`
@@ -65,30 +64,43 @@ func (r *Report) WriteJSON(path string) error {
 	return nil
 }
 
-// WriteText prints the environment and one table for each number of
-// connections.
+// WriteText prints the environment and one table for each kind of load.
 func (r *Report) WriteText(w io.Writer) error {
 	fmt.Fprint(w, r.Environment.text())
-	fmt.Fprintf(w, "%d rounds of %gs, interleaved; %d-byte body; medians, [min max] and interquartile range over rounds\n",
-		r.Rounds, r.Duration, r.BodyBytes)
+	fmt.Fprintf(w, "%d rounds of %gs, interleaved; medians, [min max] and interquartile range over rounds\n",
+		r.Rounds, r.Duration)
 	if len(r.Missing) > 0 {
 		fmt.Fprintf(w, "not installed, left out: %s\n", strings.Join(r.Missing, ", "))
 	}
-	for start := 0; start < len(r.Rows); {
-		end := start
-		for end < len(r.Rows) && r.Rows[end].Connections == r.Rows[start].Connections {
-			end++
-		}
-		if err := writeTable(w, r.Rows[start:end]); err != nil {
+	for _, rows := range tables(r.Rows) {
+		if err := writeTable(w, rows); err != nil {
 			return err
 		}
-		start = end
 	}
 	return nil
 }
 
+// tables divides rows by the kind of load.
+func tables(rows []Row) [][]Row {
+	var all [][]Row
+	for start := 0; start < len(rows); {
+		end := start + 1
+		for end < len(rows) && rows[end].key().beside("") == rows[start].key().beside("") {
+			end++
+		}
+		all = append(all, rows[start:end])
+		start = end
+	}
+	return all
+}
+
+// load is the kind of load in words.
+func (r *Row) load() string {
+	return fmt.Sprintf("%d connections, %d-byte body, load by %s", r.Connections, r.Body, r.Client)
+}
+
 func writeTable(w io.Writer, rows []Row) error {
-	fmt.Fprintf(w, "\n%d connections\n", rows[0].Connections)
+	fmt.Fprintf(w, "\n%s\n", rows[0].load())
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "peer\tCPU us/request\t[min max]\tIQR\tuser\tsystem\tvs "+Baseline+
 		"\t[min max]\trequests/s\tvs "+Baseline+"\tp50 us\tp99 us\terrors\tRSS MiB\tcore\t")

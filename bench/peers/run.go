@@ -6,10 +6,12 @@ import (
 	"time"
 )
 
-// Sample is one measurement: one peer, one number of connections, one round.
+// Sample is one measurement: one peer, one load, one round.
 type Sample struct {
 	Peer        string `json:"peer"`
 	Connections int    `json:"connections"`
+	Body        int    `json:"body_bytes"`
+	Client      string `json:"client"` // that made the load: "wrk" or "bench"
 	Round       int    `json:"round"`
 
 	Requests int64   `json:"requests"`
@@ -40,8 +42,10 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := findProgram("wrk"); err != nil {
-		return nil, fmt.Errorf("cannot make load: %w (make deps installs wrk)", err)
+	if o.Client == clientWrk || o.CrossCheck > 0 {
+		if _, err := findProgram("wrk"); err != nil {
+			return nil, fmt.Errorf("cannot make load: %w (make deps installs wrk)", err)
+		}
 	}
 	l, err := openLab(ctx, &o)
 	if err != nil {
@@ -55,7 +59,6 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		Environment: describe(ctx, l, chosen),
 		Rounds:      o.Rounds,
 		Duration:    o.Duration.Seconds(),
-		BodyBytes:   bodySize,
 		Missing:     missing,
 	}
 	report.Samples, err = l.rounds(ctx, &o)
@@ -80,19 +83,46 @@ func (l *lab) startAll(ctx context.Context, chosen []definition, attached []Atta
 	return nil
 }
 
-// rounds measures A B C A B C for each number of connections, after one second
-// of warming up.
+// The clients that make load.
+const (
+	clientWrk = "wrk"
+	clientOwn = "bench"
+)
+
+// kind is what the measurements of one table have in common.
+type kind struct {
+	connections int
+	target      string // of the requests, see bodySizes
+	client      string
+}
+
+// kinds are the tables of a run: every body with every number of connections,
+// and the cross-check by the other client.
+func (o *Options) kinds() []kind {
+	var all []kind
+	for _, target := range o.Targets {
+		for _, n := range o.Connections {
+			all = append(all, kind{n, target, o.Client})
+		}
+	}
+	if o.CrossCheck > 0 {
+		all = append(all, kind{o.CrossCheck, o.Targets[0], clientWrk})
+	}
+	return all
+}
+
+// rounds measures A B C A B C for each kind, after warming up.
 func (l *lab) rounds(ctx context.Context, o *Options) ([]Sample, error) {
 	var samples []Sample
-	for _, connections := range o.Connections {
+	for _, k := range o.kinds() {
 		for _, s := range l.subjects {
-			if _, err := l.runWrk(ctx, s.url, connections, time.Second); err != nil {
+			if _, err := l.measure(ctx, s, k, min(time.Second, o.Duration)); err != nil {
 				return nil, err
 			}
 		}
 		for round := 1; round <= o.Rounds; round++ {
 			for _, s := range l.subjects {
-				sample, err := l.measure(ctx, s, connections, o.Duration)
+				sample, err := l.measure(ctx, s, k, o.Duration)
 				if err != nil {
 					return nil, err
 				}
@@ -106,14 +136,28 @@ func (l *lab) rounds(ctx context.Context, o *Options) ([]Sample, error) {
 }
 
 func (s *Sample) line(rounds int) string {
-	return fmt.Sprintf("%4d connections  round %d/%d  %-12s %7.2f us/request  %8.0f/s  %d errors  core %3.0f%% busy",
-		s.Connections, s.Round, rounds, s.Peer, s.CPU, s.Rate, s.Errors, 100*s.CoreBusy)
+	return fmt.Sprintf("%4d connections  %6d bytes  %-5s  round %d/%d  %-12s %7.2f us/request  %8.0f/s  %d errors  core %3.0f%% busy",
+		s.Connections, s.Body, s.Client, s.Round, rounds, s.Peer, s.CPU, s.Rate, s.Errors, 100*s.CoreBusy)
 }
 
-// measure reads the clocks, runs wrk, reads them again.
-func (l *lab) measure(ctx context.Context, s subject, connections int, d time.Duration) (Sample, error) {
-	out := Sample{Peer: s.name, Connections: connections}
-	usageBefore, err := readUsage(s.pid)
+// measure makes one load of that kind on a peer.
+func (l *lab) measure(ctx context.Context, s subject, k kind, d time.Duration) (Sample, error) {
+	url := s.url + k.target[1:]
+	out, err := l.sample(s, func() (tally, error) {
+		if k.client == clientWrk {
+			return l.runWrk(ctx, url, k.connections, d)
+		}
+		r, err := l.runLoad(ctx, &loadSpec{URL: url, Connections: k.connections, Duration: d})
+		return tallyOf(r), err
+	})
+	out.Connections, out.Body, out.Client = k.connections, bodySizes[k.target], k.client
+	return out, err
+}
+
+// sample reads the clocks, makes a load, reads them again.
+func (l *lab) sample(s subject, make func() (tally, error)) (Sample, error) {
+	out := Sample{Peer: s.name}
+	usageBefore, err := s.usage()
 	if err != nil {
 		return out, err
 	}
@@ -121,34 +165,34 @@ func (l *lab) measure(ctx context.Context, s subject, connections int, d time.Du
 	if err != nil {
 		return out, err
 	}
-	started := time.Now()
-	w, err := l.runWrk(ctx, s.url, connections, d)
+	w, err := make()
 	if err != nil {
 		return out, err
 	}
-	wall := time.Since(started)
 	coreAfter, err := readCore(l.proxyCPU)
 	if err != nil {
 		return out, err
 	}
-	usageAfter, err := readUsage(s.pid)
+	usageAfter, err := s.usage()
 	if err != nil {
 		return out, err
 	}
-	if out.RSS, err = readRSS(s.pid); err != nil {
+	if out.RSS, err = s.memory(); err != nil {
 		return out, err
 	}
 	out.CoreBusy = coreAfter.busySince(coreBefore)
-	out.fill(w, usageAfter.since(usageBefore), wall)
+	out.fill(w, usageAfter.since(usageBefore))
 	return out, nil
 }
 
 // fill turns counts and times into figures per request. Without a request
 // there is no such figure: they stay zero, and the error count speaks.
-func (s *Sample) fill(w load, cpu spent, wall time.Duration) {
+func (s *Sample) fill(w tally, cpu spent) {
 	s.Requests, s.Rate, s.Errors = w.Requests, w.rate(), w.errors()
 	s.P50US, s.P99US, s.MaxUS = w.P50US, w.P99US, w.MaxUS
-	s.ProxyBusy = cpu.total().Seconds() / wall.Seconds()
+	if w.DurationUS > 0 {
+		s.ProxyBusy = cpu.total().Seconds() / (float64(w.DurationUS) / 1e6)
+	}
 	if w.Requests == 0 {
 		return
 	}

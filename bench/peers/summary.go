@@ -31,10 +31,12 @@ const (
 	LimitOthers Limit = "others" // its core was busy, but partly with other processes
 )
 
-// Row is one peer with one number of connections, over all rounds.
+// Row is one peer with one kind of load, over all rounds.
 type Row struct {
 	Peer        string  `json:"peer"`
 	Connections int     `json:"connections"`
+	Body        int     `json:"body_bytes"`
+	Client      string  `json:"client"`
 	CPU         Spread  `json:"cpu_us"`
 	CPUUser     float64 `json:"cpu_user_us"`   // median
 	CPUSystem   float64 `json:"cpu_system_us"` // median
@@ -56,17 +58,30 @@ type Row struct {
 	Cost *Spread `json:"cost_us,omitempty"`
 }
 
-// summarize makes one row for each peer and number of connections, in the order
+// key tells rows apart.
+type key struct {
+	peer              string
+	connections, body int
+	client            string
+}
+
+func (s *Sample) key() key { return key{s.Peer, s.Connections, s.Body, s.Client} }
+
+func (r *Row) key() key { return key{r.Peer, r.Connections, r.Body, r.Client} }
+
+// beside is the key of another peer under the same load.
+func (k key) beside(peer string) key {
+	k.peer = peer
+	return k
+}
+
+// summarize makes one row for each peer and kind of load, in the order
 // in which they first appear.
 func summarize(samples []Sample) []Row {
-	type key struct {
-		peer        string
-		connections int
-	}
 	groups := map[key][]Sample{}
 	var order []key
 	for _, s := range samples {
-		k := key{s.Peer, s.Connections}
+		k := s.key()
 		if groups[k] == nil {
 			order = append(order, k)
 		}
@@ -81,14 +96,14 @@ func summarize(samples []Sample) []Row {
 	}
 	for i := range rows {
 		r := &rows[i]
-		base := key{Baseline, r.Connections}
-		own := groups[key{r.Peer, r.Connections}]
+		base := r.key().beside(Baseline)
+		own := groups[r.key()]
 		r.CPURatio = paired(own, groups[base], Sample.cpu, ratio)
 		if r.Limit == LimitProxy && limits[base] == LimitProxy {
 			r.RateRatio = paired(own, groups[base], Sample.rate, ratio)
 		}
 		if strings.HasPrefix(r.Peer, variantMark) {
-			r.Cost = paired(own, groups[key{reference, r.Connections}], Sample.cpu, difference)
+			r.Cost = paired(own, groups[r.key().beside(reference)], Sample.cpu, difference)
 		}
 	}
 	return rows
@@ -105,6 +120,8 @@ func rowOf(group []Sample) Row {
 	row := Row{
 		Peer:        group[0].Peer,
 		Connections: group[0].Connections,
+		Body:        group[0].Body,
+		Client:      group[0].Client,
 		CPU:         of(Sample.cpu),
 		CPUUser:     of(func(s Sample) float64 { return s.CPUUser }).Median,
 		CPUSystem:   of(func(s Sample) float64 { return s.CPUSystem }).Median,

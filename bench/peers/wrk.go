@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// load is what wrk reports of one measurement (see conf/wrk.lua). Its latencies
+// tally is what wrk reports of one measurement (see conf/wrk.lua). Its latencies
 // are those of a closed loop: they leave out what a waiting client would have
 // sent.
-type load struct {
+type tally struct {
 	Requests   int64 `json:"requests"`
 	DurationUS int64 `json:"duration_us"`
 	P50US      int64 `json:"p50_us"`
@@ -26,9 +26,9 @@ type load struct {
 	Status     int64 `json:"status"` // answers above 399
 }
 
-func (w load) errors() int64 { return w.Connect + w.Read + w.Write + w.Timeout + w.Status }
+func (w tally) errors() int64 { return w.Connect + w.Read + w.Write + w.Timeout + w.Status }
 
-func (w load) rate() float64 {
+func (w tally) rate() float64 {
 	if w.DurationUS == 0 {
 		return 0
 	}
@@ -36,29 +36,29 @@ func (w load) rate() float64 {
 }
 
 // runWrk loads url from one thread on the client's processor.
-func (l *lab) runWrk(ctx context.Context, url string, connections int, d time.Duration) (load, error) {
+func (l *lab) runWrk(ctx context.Context, url string, connections int, d time.Duration) (tally, error) {
 	seconds := strconv.Itoa(int(d / time.Second))
 	cmd := exec.CommandContext(ctx, "taskset", "-c", strconv.Itoa(l.clientCPU), "wrk",
 		"-t1", "-c"+strconv.Itoa(connections), "-d"+seconds+"s", "-s", l.script(), url)
 	out, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
-		return load{}, fmt.Errorf("cannot finish the measurement of %s: %w", url, ctx.Err())
+		return tally{}, fmt.Errorf("cannot finish the measurement of %s: %w", url, ctx.Err())
 	}
 	if err != nil {
-		return load{}, fmt.Errorf("cannot run wrk against %s: %w: %s", url, err, out)
+		return tally{}, fmt.Errorf("cannot run wrk against %s: %w: %s", url, err, out)
 	}
 	return parseWrk(string(out))
 }
 
-func parseWrk(out string) (load, error) {
+func parseWrk(out string) (tally, error) {
 	_, rest, ok := strings.Cut(out, "RESULT ")
 	if !ok {
-		return load{}, fmt.Errorf("cannot read wrk's output: no result line: %q", out)
+		return tally{}, fmt.Errorf("cannot read wrk's output: no result line: %q", out)
 	}
 	line, _, _ := strings.Cut(rest, "\n")
-	var w load
+	var w tally
 	if err := json.Unmarshal([]byte(line), &w); err != nil {
-		return load{}, fmt.Errorf("cannot read wrk's output %q: %w", line, err)
+		return tally{}, fmt.Errorf("cannot read wrk's output %q: %w", line, err)
 	}
 	return w, nil
 }
