@@ -1,0 +1,83 @@
+//go:build !race
+
+package bench
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// capacity serves requests one after the other, so many a second and no more,
+// however many wait.
+func capacity(rate int) http.HandlerFunc {
+	var mu sync.Mutex
+	next := time.Now()
+	return func(w http.ResponseWriter, _ *http.Request) {
+		mu.Lock()
+		if now := time.Now(); next.Before(now) {
+			next = now
+		}
+		next = next.Add(time.Second / time.Duration(rate))
+		wait := time.Until(next)
+		mu.Unlock()
+		<-time.After(wait)
+		io.WriteString(w, "done")
+	}
+}
+
+// TestHonestStall is the comparison that matters: 5,000/s against a server that
+// stands still for a second.
+func TestHonestStall(t *testing.T) {
+	begin := time.Now()
+	const from, until = 500 * time.Millisecond, 1500 * time.Millisecond
+	url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		if at := time.Since(begin); at > from && at < until {
+			<-time.After(until - at)
+		}
+		io.WriteString(w, "hello")
+	})
+	_, out, _ := command("run", "--url", url, "--rate", "5000", "--duration", "3s", "--connections", "32", "--json", "-")
+	var r map[string]any
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		t.Fatal(err)
+	}
+	corrected, _ := at(r, "latency_us", "corrected", "p99_9").(float64)
+	raw, _ := at(r, "latency_us", "raw", "p99").(float64)
+	if corrected < 900_000 || corrected > 2_000_000 {
+		t.Errorf("corrected p99.9 is %.0f us, want near a second", corrected)
+	}
+	if raw > 500_000 {
+		t.Errorf("raw p99 is %.0f us: 32 requests of 15,000 were caught", raw)
+	}
+}
+
+func TestSearchFindsAKnownCapacity(t *testing.T) {
+	const rate = 1000
+	url := serve(t, capacity(rate))
+	code, out, errs := command("search", "--url", url, "--slo", "p99<25ms,errors=0", "--start", "700", "--duration", "600ms", "--confirm", "600ms",
+		"--precision", "0.03", "--connections", "128", "--max-lag", "1s", "--json", "-")
+	var r map[string]any
+	if err := json.Unmarshal([]byte(out), &r); err != nil || code != 0 {
+		t.Fatalf("exit %d, %v: %s", code, err, errs)
+	}
+	found, _ := at(r, "search", "rate").(float64)
+	if found < 0.95*rate || found > 1.05*rate {
+		t.Errorf("found %g, the capacity is %d:\n%s", found, rate, errs)
+	}
+}
+
+func TestGeneratorEndsWithARatio(t *testing.T) {
+	code, out, errs := command("generator", "--rounds", "1", "--duration", "1s", "--connections", "8")
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	last, ok := strings.CutPrefix(lines[len(lines)-1], "ratio ")
+	ratio, err := strconv.ParseFloat(last, 64)
+	if code != 0 || !ok || err != nil || ratio < 0.1 || ratio > 5 {
+		t.Errorf("exit %d: %q, %q", code, out, errs)
+	}
+}
