@@ -109,10 +109,6 @@ func (c *client) Ready(ev netloop.Events) {
 	}
 	if ev&netloop.PeerFin != 0 {
 		c.fin = true
-		if c.state == clientHead && !c.l.cfg.AnswerHalfClosed && c.out == nil {
-			c.close() // whatever it sent before, it does not wait for an answer
-			return
-		}
 	}
 	if ev&(netloop.Readable|netloop.PeerFin|netloop.HangUp|netloop.Failed) != 0 {
 		c.readable = true

@@ -8,16 +8,17 @@ import (
 	"time"
 )
 
-// dateCache is the text of a Date field (RFC 9110 5.6.7), made once a second.
+// dateCache is the text of a Date field (RFC 9110 5.6.7), made once a second of
+// the loop's clock from the wall clock, which may be set meanwhile.
 type dateCache struct {
 	second int64
 	text   []byte
 }
 
-func (d *dateCache) at(now int64, wall func(int64) time.Time) []byte {
+func (d *dateCache) at(now int64) []byte {
 	if second := now / int64(time.Second); second != d.second || d.text == nil {
 		d.second = second
-		d.text = wall(now).UTC().AppendFormat(d.text[:0], http.TimeFormat)
+		d.text = time.Now().UTC().AppendFormat(d.text[:0], http.TimeFormat)
 	}
 	return d.text
 }

@@ -43,6 +43,7 @@ type exchange struct {
 	upgrade   bool // the client offers to upgrade
 	connect   bool // CONNECT, allowed by its route
 	expect    bool // the client waits for 100
+	trailers  bool // the client takes trailer fields
 	bodyKind  http1.BodyKind
 	bodyLeft  int64
 	chunks    http1.Chunked
@@ -101,7 +102,7 @@ func (l *loop) startExchange(c *client, head, rest []byte) {
 	r := &l.req
 	ex.times.start = l.loop.Clock()
 	ex.method, ex.minor, ex.keepAlive = r.Method, r.Minor, r.KeepAlive
-	ex.expect, ex.upgrade = r.Expect100, r.Upgrade
+	ex.expect, ex.upgrade, ex.trailers = r.Expect100, r.Upgrade, r.TETrailers
 	ex.bodyKind, ex.bodyLeft = r.Body()
 	ex.received = ex.bodyKind == http1.NoBody
 	l.loop.Disarm(&c.Source)
@@ -370,10 +371,24 @@ func paceEvery(body time.Duration) time.Duration {
 }
 
 // paceKept reports whether the body came at the least rate allowed since it
-// was last looked at. It is not judged soon after a pause that was ours.
+// was last looked at. It is not judged soon after a pause that was ours; at
+// first all that is asked is that it does not stand still.
 func (ex *exchange) paceKept() bool {
-	c := ex.c
-	elapsed := ex.l.loop.Now() - c.pacedAt
-	return elapsed < int64(paceEvery(ex.l.cfg.Timeouts.Body))/2 ||
-		(ex.bodyRead-c.paced)*int64(time.Second) >= ex.l.cfg.Timeouts.MinBodyRate*elapsed
+	c, t := ex.c, &ex.l.cfg.Timeouts
+	elapsed, came := ex.l.loop.Now()-c.pacedAt, ex.bodyRead-c.paced
+	switch {
+	case elapsed < int64(paceEvery(t.Body))/2:
+		return true
+	case c.pacedAt-ex.times.start < int64(t.bodyGrace()):
+		return came > 0 || t.Body <= 0 || elapsed < int64(t.Body)
+	}
+	return came*int64(time.Second) >= t.MinBodyRate*elapsed
+}
+
+// bodyGrace is BodyGrace with its default.
+func (t *Timeouts) bodyGrace() time.Duration {
+	if t.BodyGrace <= 0 {
+		return 10 * time.Second
+	}
+	return t.BodyGrace
 }

@@ -46,7 +46,7 @@ func (l *loop) appendLocal(dst []byte, a *localAnswer) []byte {
 	dst = append(dst, ' ')
 	dst = append(dst, statusText(a.status)...)
 	dst = append(dst, "\r\nDate: "...)
-	dst = append(dst, l.date.at(l.loop.Now(), l.loop.Time)...)
+	dst = append(dst, l.date.at(l.loop.Now())...)
 	switch {
 	case a.trace != nil:
 		dst = append(dst, "\r\nContent-Type: message/http"...)

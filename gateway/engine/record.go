@@ -91,7 +91,7 @@ func (l *loop) logExchange(ex *exchange, status int, now int64) {
 	t := &ex.times
 	e := &l.entry
 	*e = accesslog.Entry{
-		Time: l.loop.Time(now), ClientIP: ex.c.ip[:ex.c.ipLen], Minor: ex.minor, Status: status,
+		Time: time.Now(), ClientIP: ex.c.ip[:ex.c.ipLen], Minor: ex.minor, Status: status,
 		Method: rec.part(0), Target: rec.part(1), Host: rec.part(2),
 		BytesSent: ex.sentAll, BodyBytesSent: ex.sentBody, RequestBytes: rec.head + ex.bodyRead,
 		UpstreamAddrs: rec.addrs, UpstreamStatus: rec.status, Reused: rec.reused, RequestID: rec.id,
@@ -125,9 +125,8 @@ func (l *loop) logRefused(c *client, a *localAnswer, head []byte) {
 	if l.log == nil {
 		return
 	}
-	now := l.loop.Clock()
 	l.entry = accesslog.Entry{
-		Time: l.loop.Time(now), ClientIP: c.ip[:c.ipLen], Minor: 1, Status: a.status, Target: firstLine(head),
+		Time: time.Now(), ClientIP: c.ip[:c.ipLen], Minor: 1, Status: a.status, Target: firstLine(head),
 		BytesSent: int64(len(l.out)), BodyBytesSent: int64(len(l.localBody(a))), RequestBytes: int64(len(head)),
 		ConnectTime: accesslog.Unknown, HeaderTime: accesslog.Unknown, UpstreamTime: accesslog.Unknown,
 	}

@@ -156,7 +156,13 @@ func (ex *exchange) beginAnswer(u *upconn, head []byte) {
 	rw := http1.ResponseRewrite{
 		Framing: ex.outKind, Length: ex.respLeft,
 		Close: ex.closeAfter, KeepAlive10: ex.minor == 0 && !ex.closeAfter,
-		Via: l.cfg.Via, AddDate: l.date.at(l.loop.Now(), l.loop.Time),
+		Via: l.cfg.Via, AddDate: l.date.at(l.loop.Now()),
+	}
+	if ex.trailers && ex.outKind == http1.ChunkedBody && ex.respKind == http1.ChunkedBody {
+		rw.ForwardTrailers = true
+		if ex.respChunks.Trailer == nil {
+			ex.respChunks.Trailer = make([]byte, 0, trailerRoom)
+		}
 	}
 	if ex.outKind == http1.NoBody && r.ContentLength == 0 && ex.method != http1.MethodHead && r.Status != 304 {
 		rw.Framing = http1.LengthBody // say that it is empty
@@ -271,7 +277,11 @@ func (ex *exchange) frameChunks(b []byte) (data []byte, used int, done, ok bool)
 		}
 	}
 	if done && ex.outKind == http1.ChunkedBody {
-		l.out = http1.AppendTrailers(l.out, ex.respChunks.Trailer)
+		trailer := ex.respChunks.Trailer
+		if !ex.trailers {
+			trailer = nil // a kept buffer may have caught some
+		}
+		l.out = http1.AppendTrailers(l.out, trailer)
 	}
 	return nil, used, done, true
 }
