@@ -217,6 +217,17 @@ func (s *scene) converges(limit time.Duration, when string) {
 	s.flawless()
 }
 
+// matrixSlack is by how much the bounds on time are exceeded at most where the
+// tests run: under the race detector, several gateways and clusters at once,
+// on a machine others use too. Without the detector the bounds hold as they
+// stand.
+func matrixSlack() time.Duration {
+	if raceDetector {
+		return 3
+	}
+	return 1
+}
+
 // arrives waits until a server that is listed gets requests of all three
 // upstreams, and checks how long it took since start.
 func (s *scene) arrives(addr string, start time.Time, limit time.Duration, when string) {
@@ -225,7 +236,7 @@ func (s *scene) arrives(addr string, start time.Time, limit time.Duration, when 
 		await(s.t, limit+10*time.Second, fmt.Sprintf("%s: a new server serves %s", when, u), func() bool {
 			return s.fleet.hits(addr, u) > 0
 		})
-		if d := time.Since(start); d > limit {
+		if d := time.Since(start); d > limit*matrixSlack() {
 			s.t.Errorf("%s: %s routed to a new server after %v, want at most %v", when, u, d.Round(time.Millisecond), limit)
 		}
 	}

@@ -92,7 +92,8 @@ A line is here only if, in the run that wrote it: no request failed; the servers
 serving; the registry was asked no more often than ten times a second a watch; what is named under "seen as" was
 counted in /metrics (spillway_upsync_errors_total by reason, spillway_upsync_decisions_total by verdict) and told
 with its reason by /api/v1/upstreams/NAME; and a server listed at the end of the failure got requests of all three
-upstreams within the time given.
+upstreams within the time given (three times as long where the test runs under the race detector, which slows
+everything).
 
 A second is the bound for whatever ends for the whole registry. Where single reads fail while the registry itself
 answers, each watch backs off by itself (0.25 s doubling to 5 s, or what the registry asked for).

@@ -39,7 +39,6 @@ func rowCrowd(t *testing.T, l *lab) {
 	}
 	start := time.Now()
 	s.startGateway()
-	s.traffic = startTraffic(t, s.ip+":8080", false, sources()...)
 	for _, u := range sources() {
 		await(t, 30*time.Second, "ten thousand instances of "+u, func() bool {
 			return s.serverCount(u) == many+len(s.base)
@@ -48,6 +47,7 @@ func rowCrowd(t *testing.T, l *lab) {
 	if d := time.Since(start); d > slowed(3*time.Second) {
 		t.Errorf("%d instances took %v", many, d)
 	}
+	s.traffic = startTraffic(t, s.ip+":8080", false, sources()...)
 	s.keepsServing(0)
 	more := s.fleet.add()
 	start = time.Now()
@@ -209,10 +209,12 @@ func rowManyServices(t *testing.T, l *lab) {
 		}
 	}
 	s.extra = "  many: {source: consul-kv, key: many/*}\n"
-	s.run()
+	s.startGateway()
 	await(t, 60*time.Second, "6,500 upstreams are found", func() bool {
 		return strings.Contains(s.text("/api/v1/upstreams?limit=1"), fmt.Sprintf(`"total": %d`, upstreams+3))
 	})
+	s.traffic = startTraffic(t, s.ip+":8080", false, sources()...)
+	s.serves(s.base...)
 	s.settled()
 	resume := s.traffic.pause()
 	cpu, asked, start := s.cpuTime(), s.reg.Count("/v1/kv/"), time.Now()
