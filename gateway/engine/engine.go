@@ -74,8 +74,11 @@ type Timeouts struct {
 	// Expect is how long a server may take to say 100 before the gateway
 	// says it, so that the client sends its body. Default 1 s.
 	Expect time.Duration
-	// MinBodyRate is the least bytes per second of a body, 0 is no floor.
+	// MinBodyRate is the least bytes per second of a body, 0 is no floor. It
+	// is looked at every 5 s, on what came since the last time, and not for
+	// what comes within BodyGrace of the request's head. Default 10 s.
 	MinBodyRate int64
+	BodyGrace   time.Duration
 }
 
 // Engine runs the loops.

@@ -83,6 +83,7 @@ type times struct {
 	Idle     time.Duration // between requests
 	Body     time.Duration // between two reads of a request body
 	BodyRate int           // bytes a second a request body has to keep, 0 none
+	Grace    time.Duration // from when on it has to
 	Send     time.Duration // between two writes to a client
 	Expect   time.Duration // until the gateway itself answers 100 to Expect
 	Tunnel   time.Duration // without a byte in either direction

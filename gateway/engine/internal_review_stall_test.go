@@ -150,7 +150,7 @@ func TestReviewRateFloorBehindExpect(t *testing.T) {
 		p.send(plainOK)
 	})
 	times := patientTimeouts()
-	times.MinBodyRate, times.Expect = 8, 300*time.Millisecond
+	times.MinBodyRate, times.BodyGrace, times.Expect = 8, time.Nanosecond, 300*time.Millisecond
 	r := newRig(t, patientSettings(), times, addr)
 	c := r.dial()
 	r.await("the loop is older than the body may take", func() bool { return r.l.loop.Now() > int64(1500*time.Millisecond) })

@@ -202,7 +202,7 @@ func engineConfig(t testing.TB, cfg proxyConfig) *engine.Config {
 		AnswerHalfClosed:  cfg.AnswerHalfClosed,
 		Timeouts: engine.Timeouts{
 			Header: cfg.Times.Header, Body: cfg.Times.Body, Idle: cfg.Times.Idle, Send: cfg.Times.Send,
-			Tunnel: cfg.Times.Tunnel, Expect: cfg.Times.Expect, MinBodyRate: int64(cfg.Times.BodyRate),
+			Tunnel: cfg.Times.Tunnel, Expect: cfg.Times.Expect, MinBodyRate: int64(cfg.Times.BodyRate), BodyGrace: cfg.Times.Grace,
 		},
 	}
 	for _, p := range cfg.Trusted {

@@ -111,28 +111,67 @@ func TestBodyTimeout(t *testing.T) {
 	}
 }
 
-// A body that trickles is cut although each byte comes in time.
+// A body that trickles is cut although each byte comes in time, but not
+// before the grace is over: by default 10 s.
 func TestBodyRateFloor(t *testing.T) {
-	t.Parallel()
+	for _, r := range []struct {
+		name  string
+		x     times
+		least time.Duration
+	}{
+		{"no grace", times{BodyRate: 10000, Body: short, Grace: time.Nanosecond}, 0},
+		{"short grace", times{BodyRate: 10000, Body: short, Grace: 6 * short}, 6 * short},
+		{"default", times{BodyRate: 10000, Body: 10 * short}, 10 * time.Second},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
+			if differs(t, "it has no such thing") {
+				return
+			}
+			b := hello(t)
+			p := slow(t, r.x, b)
+			c := p.dial()
+			began := time.Now()
+			c.send(req("POST", "/", "", "Content-Length: 1000000"))
+			go trickle(c)
+			c.conn.SetReadDeadline(began.Add(r.least + patience))
+			m, err := readAnswer(c.r, "POST")
+			if took := time.Since(began); err != nil || m.Status != 408 || took < r.least {
+				t.Errorf("250 bytes a second: %+v, %v after %v, want 408 after %v", m, err, took, r.least)
+			}
+			c.close()
+			b.drained()
+			b.none()
+			p.alive(200)
+		})
+	}
+}
+
+// trickle sends 250 bytes a second until nobody takes them.
+func trickle(c *wire) {
+	tick := time.NewTicker(short / 5)
+	defer tick.Stop()
+	for c.trySend("xxxxx") == nil {
+		<-tick.C
+	}
+}
+
+// The grace is no leave to stand still, and what came late but then fast is
+// not cut for it.
+func TestBodyRateGrace(t *testing.T) {
 	if differs(t, "it has no such thing") {
 		return
 	}
 	b := hello(t)
-	p := slow(t, times{BodyRate: 10000, Body: 2 * time.Second}, b)
+	p := slow(t, times{BodyRate: 1000, Body: short, Grace: 30 * short}, b)
 	c := p.dial()
 	c.send(req("POST", "/", "", "Content-Length: 1000000"))
-	tick := time.NewTicker(short / 5)
-	defer tick.Stop()
-	late := deadline()
-	for c.trySend("xxxxx") == nil {
-		<-tick.C
-		if late() {
-			t.Fatal("250 bytes a second pass a floor of 10000")
-		}
-	}
-	b.drained()
-	b.none()
-	p.alive(200)
+	c.answerTo("POST", 408)
+	c = slow(t, times{BodyRate: 1000, Grace: 3 * short}, b).dial()
+	c.send(req("POST", "/", "", "Content-Length: 1000"))
+	pauseFor(t, 2*short)
+	c.send(strings.Repeat("x", 1000))
+	c.answerTo("POST", 200)
 }
 
 // The floor counts what the client does, not what the server does not take.
@@ -147,7 +186,7 @@ func TestBodyRateFloorSparesAFastClient(t *testing.T) {
 		}
 		w.send(ok(""))
 	}))
-	p := slow(t, times{BodyRate: 1 << 20}, b)
+	p := slow(t, times{BodyRate: 1 << 20, Body: short, Grace: time.Nanosecond}, b)
 	c := p.dial()
 	c.send(req("POST", "/", "", "Content-Length: 16777216"))
 	began := time.Now()
