@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,16 +19,19 @@ const (
 	slack          = 3
 	idleBudget     = 512 // bytes of an idle connection
 	stormBudget    = 5 * time.Millisecond
-	bodyRSSBudget  = 32 << 20        // bytes, for bodies of any size
-	bodySize10G    = int64(10) << 30 // each direction, a tenth with -short
+	bodyRSSBudget  = 32 << 20 // bytes, for bodies of any size
 	spreadBudget   = 1.1
 	idleConns      = 8000
 	allocRequests  = 100_000
 	allocPerThread = 0.005 // the runtime's own, per request
 )
 
+// childProxy is a gateway alone in this process, with as many processors as
+// it has in production: one more than loops.
 func childProxy(t *testing.T, loops int) (*child, *proxy) {
 	t.Helper()
+	was := runtime.GOMAXPROCS(loops + 1)
+	t.Cleanup(func() { runtime.GOMAXPROCS(was) })
 	c := startChild(t)
 	return c, startProxy(t, proxyConfig{Backends: []string{c.addr}, Loops: loops})
 }
@@ -93,19 +97,32 @@ func procKB(t *testing.T, file, name string) int64 {
 	return 0
 }
 
-// Many connections closed at once are no event for the others.
+// Many connections closed at once are no event for the others. A crowd in a
+// process of its own connects, waits and goes, several times; each time p99 of
+// 64 busy connections is taken just before and while it goes, and the median
+// of the differences counts: what else the machine does falls into both
+// windows, or is an outlier.
 func TestClosingManyConnectionsDisturbsNobody(t *testing.T) {
 	others, p := childProxy(t, 2)
 	crowd := startChild(t)
-	crowd.do("hold %s %d", p.Addr, idleConns)
 	others.do("start %s %d", p.Addr, 64)
-	window(others)
-	quiet := window(others)
-	crowd.kill() // the kernel closes them all
-	storm := window(others)
+	var rises []time.Duration
+	for range 5 {
+		crowd.do("hold %s %d", p.Addr, idleConns)
+		others.duration("p99") // of the crowd's arrival: not counted
+		quiet := window(others)
+		crowd.do("drop")
+		storm := window(others)
+		t.Logf("p99 of 64 connections: %v before, %v while %d closed", quiet, storm, idleConns)
+		rises = append(rises, storm-quiet)
+		for late := deadline(); sum(p.active()) > 64 && !late(); {
+			window(others)
+		}
+	}
 	others.do("stop")
-	rise := storm - quiet
-	t.Logf("p99 of 64 connections: %v before, %v while %d closed, budget %v more", quiet, storm, idleConns, stormBudget)
+	slices.Sort(rises)
+	rise := rises[len(rises)/2]
+	t.Logf("it rose by %v (median of %v), budget %v", rise, rises, stormBudget)
 	if rise > slack*stormBudget {
 		t.Errorf("p99 rose by %v, want less than %v", rise, slack*stormBudget)
 	}
@@ -141,9 +158,9 @@ func TestConnectionsSpreadOverLoops(t *testing.T) {
 func TestBodiesTakeBoundedMemory(t *testing.T) {
 	c, p := childProxy(t, 2)
 	c.do("run %s %d %d", p.Addr, 1000, 16)
-	size := bodySize10G
-	if testing.Short() {
-		size /= 10
+	size := int64(2) << 30
+	if os.Getenv("FIGURES") == "full" {
+		size = 10 << 30
 	}
 	for _, r := range []struct {
 		name string

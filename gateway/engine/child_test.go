@@ -157,7 +157,7 @@ func (a *actor) obey(line string) (any, error) {
 		}
 		a.held = nil
 		return "", nil
-	case "start": // n connections asking without end
+	case "start": // n connections that ask again and again
 		return "", a.start(addr, int(n))
 	case "p99": // of the requests since the last time
 		return a.percentile(99)
@@ -239,36 +239,53 @@ func requests(addr string, n int64) error {
 	return nil
 }
 
+// hold opens n connections, eight at a time, and keeps them.
 func (a *actor) hold(addr string, n int, request string, answered bool) error {
-	for range n {
-		c, err := net.Dial("tcp", addr)
-		if err != nil {
-			return fmt.Errorf("after %d connections: %w", len(a.held), err)
-		}
-		a.held = append(a.held, c)
-		if _, err := io.WriteString(c, request); err != nil {
-			return err
-		}
-		if answered {
-			if _, err := readAnswer(bufio.NewReaderSize(c, 512), "GET"); err != nil {
+	const dialers = 8
+	return a.each(dialers, func(i int) error {
+		for range (n + i) / dialers { // adds up to n
+			c, err := holdOne(addr, request, answered)
+			if err != nil {
 				return err
 			}
+			a.mu.Lock()
+			a.held = append(a.held, c)
+			a.mu.Unlock()
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
+func holdOne(addr, request string, answered bool) (net.Conn, error) {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.WriteString(c, request); err != nil {
+		return nil, err
+	}
+	if answered {
+		_, err = readAnswer(bufio.NewReaderSize(c, 512), "GET")
+	}
+	return c, err
+}
+
+// start has n connections ask every 20 ms, each at its own instant. Times are
+// from when a request was due: one that is late because the one before was
+// slow is slow too.
 func (a *actor) start(addr string, n int) error {
-	for range n {
+	const every = 20 * time.Millisecond
+	for i := range n {
 		asks, err := newAsker(addr)
 		if err != nil {
 			return err
 		}
 		a.loop.Go(func() {
-			for !a.over.Load() {
-				began := time.Now()
+			due := time.Now().Add(every * time.Duration(i) / time.Duration(n))
+			for ; !a.over.Load(); due = due.Add(every) {
+				<-time.After(time.Until(due))
 				err := asks.ask()
-				a.note(time.Since(began), err)
+				a.note(time.Since(due), err)
 				if err != nil {
 					return
 				}
