@@ -88,7 +88,8 @@ func TestReviewIdleWithARequestOnItsWay(t *testing.T) {
 	})
 	<-held
 	c.send(plainGet)
-	time.Sleep(20 * time.Millisecond) // it is in the kernel, on loopback
+	//arch:allow sleep: nothing tells when loopback has put it into the kernel
+	time.Sleep(20 * time.Millisecond)
 	close(arrived)
 	<-ended
 	if s := c.status(); s != "200" {
@@ -99,6 +100,7 @@ func TestReviewIdleWithARequestOnItsWay(t *testing.T) {
 // What is cut at the end of Shutdown is counted, logged, and taken off the
 // servers and gauges.
 func TestReviewCutRequestsAreAccountedFor(t *testing.T) {
+	//arch:allow sleep: a server that does not answer
 	addr := serve(t, func(p *peer) { p.head(); time.Sleep(2 * reviewPatience) })
 	r := newRig(t, patientSettings(), patientTimeouts(), addr)
 	path := filepath.Join(t.TempDir(), "log")

@@ -121,6 +121,7 @@ func TestReviewSendTimerAfterALag(t *testing.T) {
 	const big = 64 << 20
 	addr := serve(t, func(p *peer) {
 		p.head()
+		//arch:allow sleep: a server that stalls
 		time.Sleep(2 * reviewPatience) // and takes no byte of the body
 	})
 	r := newRig(t, patientSettings(), patientTimeouts(), addr)
@@ -157,6 +158,7 @@ func TestReviewRateFloorBehindExpect(t *testing.T) {
 	c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n")
 	c.send("12345")
 	r.await("the body is begun", func() bool { ex := firstExchange(r.l); return ex != nil && ex.bodyRead == 5 })
+	//arch:allow sleep: a client that pauses
 	time.Sleep(500 * time.Millisecond)
 	c.send("67890")
 	if s := c.status(); s != "200" {
@@ -170,6 +172,7 @@ func TestReviewLongAnswerInsteadOf100(t *testing.T) {
 	addr := serve(t, func(p *peer) {
 		p.head()
 		p.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\n12345")
+		//arch:allow sleep: a server that pauses
 		time.Sleep(600 * time.Millisecond)
 		p.send("67890")
 	})

@@ -105,7 +105,7 @@ func (r *rig) on(f func()) {
 // await polls f on the loop until it holds.
 func (r *rig) await(what string, f func() bool) {
 	r.t.Helper()
-	for end := time.Now().Add(reviewPatience); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(reviewPatience); ; time.Sleep(time.Millisecond) { //arch:allow sleep: the pace of polling
 		var ok bool
 		r.on(func() { ok = f() })
 		if ok {

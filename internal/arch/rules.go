@@ -110,7 +110,7 @@ var Rules = []Rule{
 			"github.com/hashicorp/consul/": {"upsync/consul", "scaler/leader", "scaler/registry"},
 			"github.com/docker/":           {"scaler/docker"},
 			"github.com/prometheus/":       {"gateway/metrics", "upsync/metrics", "scaler/metrics"},
-			"github.com/goccy/go-yaml":     {"configs", "cmd/..."},
+			"github.com/goccy/go-yaml":     {"configs", "cmd/...", "bench/scenario"},
 			"github.com/spf13/pflag":       {"configs", "cmd/..."},
 			"github.com/google/go-cmp/":    nothing,
 			"go.uber.org/goleak":           nothing,

@@ -56,7 +56,7 @@ func TestEachRuleCatchesItsViolation(t *testing.T) {
 			[]string{"spillway/bench/load: spillway/internal/netloop", "spillway/internal/netloop:", "spillway/bench/peers: spillway/gateway/engine"},
 			"bench/peers: imports gateway/engine (rule 6",
 		},
-		{"7: yaml outside configs", []string{"spillway/bench/load: github.com/goccy/go-yaml"}, "bench/load: imports github.com/goccy/go-yaml, whose home is [configs cmd/...] (rule 7"},
+		{"7: yaml outside configs", []string{"spillway/bench/load: github.com/goccy/go-yaml"}, "bench/load: imports github.com/goccy/go-yaml, whose home is [configs cmd/... bench/scenario] (rule 7"},
 		{"7: consul outside its home", []string{"spillway/upsync: github.com/hashicorp/consul/api"}, "upsync: imports github.com/hashicorp/consul/api"},
 		{"7: consul at home", []string{"spillway/upsync/consul: github.com/hashicorp/consul/api"}, ""},
 		{"7: test library in production", []string{"spillway/upsync: github.com/google/go-cmp/cmp"}, "upsync: imports github.com/google/go-cmp/cmp"},
