@@ -113,6 +113,9 @@ const (
 	rateShare = 0.99
 	// busyShare is how busy a lane is that is itself the limit.
 	busyShare = 0.9
+	// dearest is the most processor time that a request is taken to need: with
+	// few requests it is mostly timers that were measured.
+	dearest = 50 * time.Microsecond
 )
 
 // Invalid says why the run measures the generator and not the target; nothing
@@ -120,7 +123,8 @@ const (
 // p99 latency, whichever is more.
 //
 // Requests that were not sent because every connection waited for an answer are
-// the target's doing, and no reason.
+// the target's doing and no reason, unless we were busy ourselves or could not
+// have sent that many to any target.
 func (r *Result) Invalid(maxLag time.Duration) []string {
 	if !r.Open {
 		return nil
@@ -132,16 +136,38 @@ func (r *Result) Invalid(maxLag time.Duration) []string {
 	if lag := time.Duration(r.Lag.Quantile(0.99)); lag > maxLag {
 		why = append(why, fmt.Sprintf("generator lag p99 is %v, above %v", lag.Round(time.Microsecond), maxLag.Round(time.Microsecond)))
 	}
-	due := r.Sent + r.Unsent
+	share := float64(r.Sent) / max(float64(r.Sent+r.Unsent), 1)
+	if share >= rateShare {
+		return why
+	}
+	if busy := r.busiest(); busy > busyShare {
+		why = append(why, fmt.Sprintf("%.1f %% of the planned requests were sent while a generator loop was %.0f %% busy", 100*share, 100*busy))
+	} else if most := r.capacity(); most < r.Planned {
+		why = append(why, fmt.Sprintf("%.1f %% of the planned requests were sent; the generator can send about %.0f/s here to any target", 100*share, most))
+	}
+	return why
+}
+
+func (r *Result) busiest() float64 {
 	busy := 0.0
 	for _, u := range r.Workers {
 		busy = max(busy, u.Busy)
 	}
-	if float64(r.Sent) < rateShare*float64(due) && busy > busyShare {
-		why = append(why, fmt.Sprintf("%.1f %% of the planned requests were sent while a generator loop was %.0f %% busy",
-			100*float64(r.Sent)/float64(due), 100*busy))
+	return busy
+}
+
+// capacity estimates how many requests a second the workers could send if they
+// did nothing but that, by what a request has cost.
+func (r *Result) capacity() float64 {
+	var used time.Duration
+	for _, u := range r.Workers {
+		used += u.User + u.System
 	}
-	return why
+	cost := float64(dearest)
+	if r.Sent > 0 {
+		cost = min(cost, float64(used)/float64(r.Sent))
+	}
+	return float64(len(r.Workers)) * 1e9 / max(cost, 1)
 }
 
 // setRate changes the schedule from now on, for all workers.
