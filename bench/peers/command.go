@@ -25,17 +25,26 @@ const (
 // settings is what the command line says beyond Options.
 type settings struct {
 	options     Options
-	json        string
+	scenario    string // name, number or "all"; empty: the plain comparison
+	quick       bool
+	json, html  string
+	out         string
+	render      string
+	files       []string
 	gate, slack float64
 }
 
-// Command is `spillway bench peers ARGS`: it runs the comparison, prints it and
-// returns the exit code: 0 ok, 1 failure, 2 --gate exceeded, 3 no valid figure
-// to gate on, 64 usage. `serve KIND` runs one of our own servers instead; the
-// comparison starts itself that way, as `os.Executable() bench peers serve`.
+// Command is `spillway bench peers ARGS`: it runs the comparison or a scenario,
+// prints it and returns the exit code: 0 ok, 1 failure, 2 --gate exceeded, 3 no
+// valid figure to gate on, 64 usage. `serve KIND` runs one of our own servers
+// instead, and `load SPEC` makes one load; the comparison starts itself that
+// way, as `os.Executable() bench peers serve`.
 func Command(args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == "serve" {
 		return serveCommand(args[1:], stderr)
+	}
+	if len(args) == 2 && args[0] == "load" {
+		return failed(generate(args[1], stdout), stderr)
 	}
 	s, err := parseArgs(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
@@ -47,12 +56,26 @@ func Command(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	switch {
+	case s.render != "":
+		return failed(renderFiles(s.render, s.files), stderr)
+	case s.scenario != "":
+		return failed(s.scenarios(ctx, args, stdout), stderr)
+	}
 	report, err := Run(ctx, s.options)
 	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return exitFailure
+		return failed(err, stderr)
 	}
 	return s.finish(report, stdout, stderr)
+}
+
+// failed prints an error and returns the exit code that goes with it.
+func failed(err error, stderr io.Writer) int {
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintln(stderr, err)
+	return exitFailure
 }
 
 func (s *settings) finish(report *Report, stdout, stderr io.Writer) int {
@@ -81,54 +104,60 @@ func (s *settings) finish(report *Report, stdout, stderr io.Writer) int {
 	return exitInvalid
 }
 
+// parseArgs reads the flags twice where a scenario is asked for: its defaults
+// differ, and are known only then.
 func parseArgs(args []string, stderr io.Writer) (*settings, error) {
 	s := &settings{options: Defaults()}
-	o := &s.options
-	o.Progress = stderr
-	fs := flag.NewFlagSet("spillway bench peers", flag.ContinueOnError)
-	fs.SetOutput(stderr)
-	fs.Func("peers", "`NAMES` to compare, separated by commas (default: all that are installed)", func(v string) error {
-		o.Peers = strings.Split(v, ",")
-		return nil
-	})
-	fs.Func("connections", "keep-alive connections, one table for each of `N,N` (default 64,128)", func(v string) (err error) {
-		o.Connections, err = parseCounts(v)
-		return err
-	})
-	fs.IntVar(&o.Rounds, "rounds", o.Rounds, "measurements of each peer")
-	fs.DurationVar(&o.Duration, "duration", o.Duration, "length of one measurement, whole seconds")
-	fs.IntVar(&o.ProxyCPU, "proxy-cpu", o.ProxyCPU, "processor of the proxies, -1: the first allowed")
-	fs.IntVar(&o.ClientCPU, "client-cpu", o.ClientCPU, "processor of wrk and the backend, -1: the second allowed")
-	fs.StringVar(&o.Spillway, "spillway", ownBinary(o.Spillway), "`PATH` of the Spillway binary to measure")
-	fs.BoolVar(&o.Features, "features", false, "add Spillway with one feature changed at a time, and say what each costs")
-	fs.Func("variant", "`NAME=TEMPLATE`: Spillway with another configuration as one more peer; repeatable", func(v string) error {
-		name, file, ok := strings.Cut(v, "=")
-		if !ok {
-			return errors.New("want NAME=TEMPLATE")
-		}
-		o.Variants = append(o.Variants, Variant{Name: name, Template: file})
-		return nil
-	})
-	fs.Func("attach", "`NAME=PID=URL`: a proxy that runs already on the proxies' processor; repeatable", func(v string) error {
-		a, err := parseAttached(v)
-		o.Attached = append(o.Attached, a)
-		return err
-	})
-	fs.StringVar(&s.json, "json", "", "save the report as JSON to `FILE`")
-	fs.Float64Var(&s.gate, "gate", 0, "exit 2 if Spillway's CPU per request is above this `RATIO` of nginx's; 0: no gate")
-	fs.Float64Var(&s.slack, "slack", 1, "`FACTOR` on --gate, for machines that do other work")
-	if err := fs.Parse(args); err != nil {
+	if err := s.parse(args, stderr); err != nil {
 		return nil, err
 	}
-	if fs.NArg() > 0 {
-		return nil, fmt.Errorf("cannot use argument %q: only flags are known", fs.Arg(0))
+	if s.scenario != "" {
+		first, err := scenariosNamed(s.scenario)
+		if err != nil {
+			return nil, err
+		}
+		again := &settings{options: first[0].defaults(s.quick)}
+		if err := again.parse(args, stderr); err != nil {
+			return nil, err
+		}
+		s = again
 	}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("cannot find our own program: %w", err)
 	}
-	o.Self = []string{self, "bench", "peers"}
-	return s, o.check()
+	s.options.Self = []string{self, "bench", "peers"}
+	return s, s.options.check()
+}
+
+func (s *settings) parse(args []string, stderr io.Writer) error {
+	s.options.Progress = stderr
+	fs := flag.NewFlagSet("spillway bench peers", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	s.options.register(fs)
+	fs.StringVar(&s.scenario, "scenario", "", "`NAME` or number of a scenario, or all: "+scenarioList())
+	fs.BoolVar(&s.quick, "quick", false, "with --scenario: as short as it goes, to see that it works")
+	fs.StringVar(&s.html, "html", "", "with --scenario: save a page to `FILE`")
+	fs.StringVar(&s.out, "out", "", "with --scenario: save NAME.json and NAME.html in `DIR`")
+	fs.StringVar(&s.render, "render", "", "write the figures of saved results, which follow, into `DOCUMENT`, and run nothing")
+	fs.StringVar(&s.json, "json", "", "save the report as JSON to `FILE`")
+	fs.Float64Var(&s.gate, "gate", 0, "exit 2 if Spillway's CPU per request is above this `RATIO` of nginx's; 0: no gate")
+	fs.Float64Var(&s.slack, "slack", 1, "`FACTOR` on --gate, for machines that do other work")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	s.files = fs.Args()
+	switch {
+	case s.render == "" && fs.NArg() > 0:
+		return fmt.Errorf("cannot use argument %q: only flags are known", fs.Arg(0))
+	case s.render != "" && fs.NArg() == 0:
+		return errors.New("cannot render without results: name the JSON files of scenarios")
+	case s.scenario == "" && (s.quick || s.html != "" || s.out != ""):
+		return errors.New("--quick, --html and --out need --scenario")
+	case s.scenario != "" && s.gate != 0:
+		return errors.New("--gate judges the plain comparison, not a scenario")
+	}
+	return nil
 }
 
 // ownBinary is the running program if that is Spillway itself.

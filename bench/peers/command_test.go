@@ -27,7 +27,7 @@ func TestBadArgumentsAreRefusedBeforeAnythingStarts(t *testing.T) {
 		{"attach to a name", []string{"--attach", "x=" + pid + "=http://example.com/"}, "loopback", exitUsage},
 		{"attach by https", []string{"--attach", "x=" + pid + "=https://127.0.0.1/"}, "http://", exitUsage},
 		{"twice the same", []string{"--peers", "nginx,nginx"}, "given twice", exitUsage},
-		{"unknown peer", []string{"--peers", "caddy"}, "one of nginx, haproxy", exitFailure},
+		{"unknown peer", []string{"--peers", "envoy"}, "one of nginx, haproxy", exitFailure},
 		{"missing binary", []string{"--peers", "spillway", "--spillway", "/nonexistent/spillway"}, "no such file", exitFailure},
 		{"serve nothing", []string{"serve"}, "want backend", exitUsage},
 		{"serve unknown", []string{"serve", "x", "--listen", "127.0.0.1:0", "--backends", "127.0.0.1:1"}, "one of backend", exitFailure},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -48,13 +49,13 @@ func describe(ctx context.Context, l *lab, chosen []definition) Environment {
 			continue
 		}
 		e.Configs[d.name] = d.hash()
-		e.Versions[d.name] = programOutput(ctx, d.program, versionFlag(d.name))
+		e.Versions[d.name] = programOutput(ctx, d.program, versionFlag(d.program))
 	}
 	return e
 }
 
-func versionFlag(name string) string {
-	if name == Baseline || name == "haproxy" {
+func versionFlag(program string) string {
+	if name := filepath.Base(program); name == "nginx" || name == "haproxy" {
 		return "-v"
 	}
 	return "version"

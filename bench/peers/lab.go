@@ -149,8 +149,12 @@ func (l *lab) startPeer(ctx context.Context, d definition) error {
 	if err != nil {
 		return err
 	}
+	dir := filepath.Join(l.dir, strings.ReplaceAll(d.name, " ", ""))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return fmt.Errorf("cannot make a directory for %s: %w", d.name, err)
+	}
 	where, err := d.configure(place{
-		Listen: addrs[0], Admin: addrs[1], Backends: l.backends, Dir: l.dir, Consul: l.registry, Workers: max(d.workers, 1),
+		Listen: addrs[0], Admin: addrs[1], Backends: l.backends, Dir: dir, Consul: l.registry, Workers: max(d.workers, 1),
 	})
 	if err != nil {
 		return err
@@ -159,7 +163,7 @@ func (l *lab) startPeer(ctx context.Context, d definition) error {
 	if d.workers > 1 {
 		cpus = ownCPUs(l.proxyCPU, l.clientCPU)
 	}
-	p, err := startProcess(d.name, l.dir, cpus, append([]string{d.program}, d.args(where)...), d.env)
+	p, err := startProcess(d.name, dir, cpus, append([]string{d.program}, d.args(where)...), d.env)
 	if err != nil {
 		return err
 	}

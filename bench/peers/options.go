@@ -1,11 +1,14 @@
 package peers
 
 import (
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -53,7 +56,8 @@ type Options struct {
 	// Progress is told of each measurement as it ends, one line each.
 	Progress io.Writer
 
-	spare int // backend addresses beside backendPorts
+	spare     int             // backend addresses beside backendPorts
+	intervals []time.Duration // between changes of servers
 }
 
 // Variant is Spillway started with another configuration template (see
@@ -85,6 +89,39 @@ func Defaults() Options {
 		Consul:      "bin/consul",
 		Progress:    io.Discard,
 	}
+}
+
+// register binds the flags. Their defaults are what the options hold.
+func (o *Options) register(fs *flag.FlagSet) {
+	fs.Func("peers", "`NAMES` to compare, separated by commas (default: all that are installed)", func(v string) error {
+		o.Peers = strings.Split(v, ",")
+		return nil
+	})
+	fs.Func("connections", "keep-alive connections, one table for each of `N,N`", func(v string) (err error) {
+		o.Connections, err = parseCounts(v)
+		return err
+	})
+	fs.IntVar(&o.Rounds, "rounds", o.Rounds, "measurements of each peer")
+	fs.DurationVar(&o.Duration, "duration", o.Duration, "length of one measurement, whole seconds where wrk makes the load")
+	fs.Float64Var(&o.Rate, "rate", o.Rate, "requests a second where they are constant; 0: from what nginx does at most")
+	fs.IntVar(&o.ProxyCPU, "proxy-cpu", o.ProxyCPU, "processor of the proxies, -1: the first allowed")
+	fs.IntVar(&o.ClientCPU, "client-cpu", o.ClientCPU, "processor of the generator and the backend, -1: the second allowed")
+	fs.StringVar(&o.Spillway, "spillway", ownBinary(o.Spillway), "`PATH` of the Spillway binary to measure")
+	fs.StringVar(&o.Consul, "consul", o.Consul, "`PATH` of the Consul binary, where servers change")
+	fs.BoolVar(&o.Features, "features", false, "add Spillway with one feature changed at a time, and say what each costs")
+	fs.Func("variant", "`NAME=TEMPLATE`: Spillway with another configuration as one more peer; repeatable", func(v string) error {
+		name, file, ok := strings.Cut(v, "=")
+		if !ok {
+			return errors.New("want NAME=TEMPLATE")
+		}
+		o.Variants = append(o.Variants, Variant{Name: name, Template: file})
+		return nil
+	})
+	fs.Func("attach", "`NAME=PID=URL`: a proxy that runs already on the proxies' processor; repeatable", func(v string) error {
+		a, err := parseAttached(v)
+		o.Attached = append(o.Attached, a)
+		return err
+	})
 }
 
 // check says what is wrong with the options, before anything is started.

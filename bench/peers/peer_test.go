@@ -16,6 +16,8 @@ func testPlace(t *testing.T) place {
 		Admin:    "127.0.0.1:18081",
 		Backends: []string{"127.0.0.1:18082", "127.0.0.1:18083"},
 		Dir:      t.TempDir(),
+		Consul:   "127.0.0.1:18084",
+		Workers:  1,
 	}
 }
 

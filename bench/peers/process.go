@@ -82,12 +82,17 @@ func tail(path string) string {
 // waitReady asks url until it answers with the backend's own body, which also
 // proves that the proxy passes answers on unchanged.
 func (p *process) waitReady(ctx context.Context, url string) error {
+	return p.wait(ctx, url, func(ctx context.Context) error { return fetch(ctx, url) })
+}
+
+// wait repeats a check until it succeeds, the process ends, or it takes too long.
+func (p *process) wait(ctx context.Context, what string, check func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
-		err := fetch(ctx, url)
+		err := check(ctx)
 		if err == nil {
 			return nil
 		}
@@ -95,7 +100,7 @@ func (p *process) waitReady(ctx context.Context, url string) error {
 		case <-p.done:
 			return p.failure()
 		case <-ctx.Done():
-			return fmt.Errorf("cannot reach %s at %s within %v: %w: %s", p.name, url, startTimeout, err, tail(p.log))
+			return fmt.Errorf("cannot reach %s at %s within %v: %w: %s", p.name, what, startTimeout, err, tail(p.log))
 		case <-tick.C:
 		}
 	}
