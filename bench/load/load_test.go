@@ -166,8 +166,12 @@ func TestErrorsByKind(t *testing.T) {
 		t.Run(tt.kind, func(t *testing.T) {
 			t.Parallel()
 			addr := serve(t, tt.server)
+			timeout := 10 * time.Second
+			if tt.kind == "timeout" {
+				timeout = 150 * time.Millisecond
+			}
 			res := do(t, Config{
-				Addr: addr, Connections: 2, Curve: Constant(100, short), Timeout: 150 * time.Millisecond,
+				Addr: addr, Connections: 2, Curve: Constant(100, short), Timeout: timeout,
 				Requests: []Request{{Expect: tt.expect}},
 			})
 			if res.Errors[tt.kind] == 0 || res.Errors[tt.kind] != res.ErrorTotal() || res.Errors[tt.kind] != res.Sent {
@@ -246,9 +250,6 @@ func TestUnsentRequestsAreNotForgotten(t *testing.T) {
 	res := do(t, Config{Addr: addr, Connections: 1, Curve: Constant(1000, short), Timeout: 2 * short})
 	if res.Sent != 1 || res.Unsent != 199 || res.Corrected.Count() != 200 || res.Corrected.Quantile(0.5) < int64(short/3) {
 		t.Errorf("%d sent, %d not, %d latencies, p50 %v", res.Sent, res.Unsent, res.Corrected.Count(), time.Duration(res.Corrected.Quantile(0.5)))
-	}
-	if why := res.Invalid(time.Second); len(why) > 0 {
-		t.Errorf("the target was the limit, not we: %v", why)
 	}
 }
 
