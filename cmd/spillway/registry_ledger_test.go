@@ -26,8 +26,8 @@ type ledger struct {
 }
 
 type outcome struct {
-	row                                  int
-	event, against, served, seen, within string
+	row                                        int
+	test, event, against, served, seen, within string
 }
 
 // The registries of the table.
@@ -57,7 +57,7 @@ func (s *scene) note(row int, event, served, seen, within string) {
 	if s.reg == nil {
 		against = realConsul
 	}
-	s.lab.ledger.add(outcome{row, event, against, served, seen, within})
+	s.lab.ledger.add(outcome{row, s.t.Name(), event, against, served, seen, within})
 }
 
 func seconds(d time.Duration) string {
@@ -96,7 +96,8 @@ upstreams within the time given (three times as long where the test runs under t
 everything).
 
 A second is the bound for whatever ends for the whole registry. Where single reads fail while the registry itself
-answers, each watch backs off by itself (0.25 s doubling to 5 s, or what the registry asked for).
+answers, each watch backs off by itself (0.25 s doubling to 5 s, or what the registry asked for). A read that a
+Consul without a leader was sitting on may fail after the leader is back, and backs off then.
 
 | row | event | against | failed requests | served from | seen as | follows again |
 |---|---|---|---|---|---|---|
@@ -104,7 +105,7 @@ answers, each watch backs off by itself (0.25 s doubling to 5 s, or what the reg
 
 func (l *ledger) String() string {
 	slices.SortStableFunc(l.lines, func(a, b outcome) int {
-		return cmp.Or(cmp.Compare(a.row, b.row), -strings.Compare(a.against, b.against))
+		return cmp.Or(cmp.Compare(a.row, b.row), -strings.Compare(a.against, b.against), strings.Compare(a.test, b.test))
 	})
 	var b strings.Builder
 	b.WriteString(tableHead)

@@ -66,7 +66,7 @@ func rowsOfCluster(t *testing.T, l *lab) {
 				n.awaitLeader()
 			}
 		},
-		seen: all(everything), hold: time.Second, served: lastKnown,
+		seen: all(everything), hold: time.Second, served: lastKnown, limit: electionLimit,
 	})
 	s.suffer(episode{
 		row: 2, name: "the asked server loses the others: 500 to whatever needs the leader, then they return",
@@ -82,9 +82,13 @@ func rowsOfCluster(t *testing.T, l *lab) {
 				n.awaitLeader()
 			}
 		},
-		hold: time.Second, served: lastKnown,
+		hold: time.Second, served: lastKnown, limit: electionLimit,
 	})
 }
+
+// electionLimit is how soon changes are followed after an election: a read
+// that waited for a leader on the server may still fail, and then backs off.
+const electionLimit = 3 * time.Second
 
 // rowsOfAgent play restarts, partitions and snapshots against one real
 // server.

@@ -52,7 +52,7 @@ func rowCrowd(t *testing.T, l *lab) {
 	more := s.fleet.add()
 	start = time.Now()
 	s.list(more)
-	s.arrives(more, start, slowed(4*time.Second), "with ten thousand instances")
+	s.arrives(more, start, debtLimit, "with ten thousand instances")
 	s.flawless()
 	if rss := s.residentBytes(); rss > 1<<30 {
 		t.Errorf("%d MiB resident", rss>>20)
@@ -63,6 +63,10 @@ func rowCrowd(t *testing.T, l *lab) {
 // paced is how soon a watch follows whose answers are so large that decoding
 // them is rationed.
 const paced = "paced: decoding takes 5 % of a core at most"
+
+// debtLimit is how long a watch may be deaf after an answer that took long to
+// decode, and a little.
+const debtLimit = 12 * time.Second
 
 // rowHuge: answers of many megabytes are refused or survive, in bounded
 // memory.
@@ -76,7 +80,7 @@ func rowHuge(t *testing.T, l *lab) {
 		{"answer above 64 MiB", "error too_large", "larger than", 66 << 20},
 	} {
 		s.play(episode{
-			row: 13, name: v.name, says: v.says, served: lastKnown, limit: slowed(4 * time.Second), within: paced,
+			row: 13, name: v.name, says: v.says, served: lastKnown, limit: debtLimit, within: paced,
 			inject: func(s *scene) {
 				s.reg.SetFault(devregistry.OnPath("/v1/kv/", devregistry.Always(devregistry.HugeKV("up/kv/", v.size))))
 			},
@@ -216,19 +220,8 @@ func rowManyServices(t *testing.T, l *lab) {
 	s.traffic = startTraffic(t, s.ip+":8080", false, sources()...)
 	s.serves(s.base...)
 	s.settled()
-	resume := s.traffic.pause()
-	cpu, asked, start := s.cpuTime(), s.reg.Count("/v1/kv/"), time.Now()
-	<-time.After(2500 * time.Millisecond)
-	used := (s.cpuTime() - cpu).Seconds() / time.Since(start).Seconds()
-	resume()
-	most := 0.01
-	if raceDetector {
-		most = 0.05 // the detector makes everything several times dearer
-	}
-	if used > most {
-		t.Errorf("%.1f %% of a core while nothing happens, want at most %.0f %%", 100*used, 100*most)
-	}
-	start = time.Now()
+	s.idles()
+	asked, start := s.reg.Count("/v1/kv/"), time.Now()
 	s.reg.PutKV("many/m4711/10.99.99.99:80", nil)
 	await(t, 20*time.Second, "one change of one upstream", func() bool {
 		v := s.view("m4711")
@@ -242,6 +235,22 @@ func rowManyServices(t *testing.T, l *lab) {
 	}
 	s.converges(time.Second, "beside 6,500 upstreams")
 	s.note(16, "6,500 upstreams with 45,500 servers: one read a change, idle CPU bounded", "live", "-", "≤ 1 s")
+}
+
+// idles waits until the gateway, without traffic, uses next to nothing for two
+// seconds; what it read at the start may have to be looked at once more.
+func (s *scene) idles() {
+	s.t.Helper()
+	defer s.traffic.pause()()
+	most := 0.01
+	if raceDetector {
+		most = 0.05 // the detector makes everything several times dearer
+	}
+	await(s.t, 30*time.Second, "the gateway idles", func() bool {
+		cpu, start := s.cpuTime(), time.Now()
+		<-time.After(2 * time.Second)
+		return (s.cpuTime() - cpu).Seconds() <= most*time.Since(start).Seconds()
+	})
 }
 
 // cpuTime is what the gateway used so far, user and system.
