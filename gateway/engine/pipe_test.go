@@ -180,8 +180,11 @@ func TestPipeTakesOnlyWhatMayBeReplayed(t *testing.T) {
 	p := piped(t, 8, b.addr)
 	c := p.dial()
 	for _, r := range []struct{ method, send string }{
-		{"GET", get("/")}, {"POST", post("/", "x")}, {"HEAD", req("HEAD", "/", "")},
-		{"PUT", req("PUT", "/", "x", "Content-Length: 1")}, {"GET", get("/")},
+		{"GET", get("/")},
+		{"POST", post("/", "x")},
+		{"HEAD", req("HEAD", "/", "")},
+		{"PUT", req("PUT", "/", "x", "Content-Length: 1")},
+		{"GET", get("/")},
 	} {
 		c.send(r.send)
 		if m := c.answerTo(r.method, 200); r.method != "HEAD" && string(m.Body) != r.method {
