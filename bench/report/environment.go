@@ -63,8 +63,11 @@ func firstLine(path string) string {
 func (e Environment) Differences(o Environment) []string {
 	var names []string
 	for _, pair := range [][3]string{
-		{"CPU", e.CPU, o.CPU}, {"kernel", e.Kernel, o.Kernel}, {"governor", e.Governor, o.Governor},
-		{"Go", e.Go, o.Go}, {"host", e.Host, o.Host},
+		{"CPU", e.CPU, o.CPU},
+		{"kernel", e.Kernel, o.Kernel},
+		{"governor", e.Governor, o.Governor},
+		{"Go", e.Go, o.Go},
+		{"host", e.Host, o.Host},
 	} {
 		if pair[1] != pair[2] {
 			names = append(names, pair[0]+": "+pair[1]+" / "+pair[2])
