@@ -63,9 +63,9 @@ func versionFlag(program string) string {
 
 func (e *Environment) text() string {
 	var b strings.Builder
-	where := fmt.Sprintf("proxy on processor %d, wrk and backend on %d", e.ProxyCPU, e.ClientCPU)
+	where := fmt.Sprintf("proxy on processor %d, generator and backend on %d", e.ProxyCPU, e.ClientCPU)
 	if e.ProxyCPU == e.ClientCPU {
-		where = fmt.Sprintf("proxy, wrk and backend share processor %d: rates are no measure", e.ProxyCPU)
+		where = fmt.Sprintf("proxy, generator and backend share processor %d: rates are no measure", e.ProxyCPU)
 	}
 	fmt.Fprintf(&b, "%s, %d processors, Linux %s, governor %s, load average %s\n%s\n",
 		e.CPU, e.Processors, e.Kernel, e.Governor, e.LoadAverage, where)

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"spillway/bench/account"
 )
 
 // backendPorts is how many addresses the one backend process listens on, so
@@ -26,19 +28,13 @@ type subject struct {
 	at   place
 }
 
-// usage is the processor time that the proxy has used, none if there is none.
-func (s *subject) usage() (usage, error) {
+// usage is what the proxy and its children have used and hold; nothing if there
+// is no proxy.
+func (s *subject) usage() (account.Usage, error) {
 	if s.pid == 0 {
-		return usage{}, nil
+		return account.Usage{}, nil
 	}
-	return readUsage(s.pid)
-}
-
-func (s *subject) memory() (int64, error) {
-	if s.pid == 0 {
-		return 0, nil
-	}
-	return readRSS(s.pid)
+	return account.Read(s.pid)
 }
 
 // lab holds everything a run has started.
@@ -89,7 +85,11 @@ func (l *lab) prepare(ctx context.Context, o *Options) error {
 func (l *lab) script() string { return filepath.Join(l.dir, "wrk.lua") }
 
 // close ends the processes, the last started first, and removes their files.
+// All are asked before the first is waited for.
 func (l *lab) close() {
+	for _, p := range slices.Backward(l.processes) {
+		p.ask()
+	}
 	for _, p := range slices.Backward(l.processes) {
 		p.stop()
 	}

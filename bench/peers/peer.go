@@ -63,7 +63,7 @@ func definitions(o *Options) []definition {
 // bounds are what no proxy can beat: bytes moved without being read, and no
 // proxy at all.
 func bounds(o *Options) []definition {
-	return []definition{ours("forward", o.Self), {name: "direct"}}
+	return []definition{ours(forwarderName, o.Self), {name: "direct"}}
 }
 
 // ours is a proxy that this package implements; GOMAXPROCS is one as the others

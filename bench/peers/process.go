@@ -55,9 +55,12 @@ func startProcess(name, dir, cpus string, argv, env []string) (*process, error) 
 // pid is the process itself: taskset has replaced itself by the program.
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
+// ask tells the process to end.
+func (p *process) ask() { p.cmd.Process.Signal(syscall.SIGTERM) }
+
 // stop asks the process to end, and kills it with its children if it does not.
 func (p *process) stop() {
-	p.cmd.Process.Signal(syscall.SIGTERM)
+	p.ask()
 	select {
 	case <-p.done:
 	case <-time.After(stopTimeout):

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"spillway/bench/account"
 )
 
 // Sample is one measurement: one peer, one load, one round.
@@ -177,21 +179,19 @@ func (l *lab) sample(s subject, make func() (tally, error)) (Sample, error) {
 	if err != nil {
 		return out, err
 	}
-	if out.RSS, err = s.memory(); err != nil {
-		return out, err
-	}
+	out.RSS = usageAfter.RSS
 	out.CoreBusy = coreAfter.busySince(coreBefore)
-	out.fill(w, usageAfter.since(usageBefore))
+	out.fill(w, usageAfter.Since(usageBefore))
 	return out, nil
 }
 
 // fill turns counts and times into figures per request. Without a request
 // there is no such figure: they stay zero, and the error count speaks.
-func (s *Sample) fill(w tally, cpu spent) {
+func (s *Sample) fill(w tally, cpu account.Spent) {
 	s.Requests, s.Rate, s.Errors = w.Requests, w.rate(), w.errors()
 	s.P50US, s.P99US, s.MaxUS = w.P50US, w.P99US, w.MaxUS
 	if w.DurationUS > 0 {
-		s.ProxyBusy = cpu.total().Seconds() / (float64(w.DurationUS) / 1e6)
+		s.ProxyBusy = cpu.Total().Seconds() / (float64(w.DurationUS) / 1e6)
 	}
 	if w.Requests == 0 {
 		return
@@ -199,5 +199,5 @@ func (s *Sample) fill(w tally, cpu spent) {
 	perRequest := func(d time.Duration) float64 {
 		return float64(d) / float64(time.Microsecond) / float64(w.Requests)
 	}
-	s.CPU, s.CPUUser, s.CPUSystem = perRequest(cpu.total()), perRequest(cpu.user), perRequest(cpu.system)
+	s.CPU, s.CPUUser, s.CPUSystem = perRequest(cpu.Total()), perRequest(cpu.User), perRequest(cpu.System)
 }

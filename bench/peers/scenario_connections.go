@@ -68,9 +68,12 @@ func runConnections(ctx context.Context, s *study) error {
 	s.result.Tables = []figures.Table{heldTable(held), freshTable(fresh)}
 	s.result.Raw = map[string]any{"held": held, "fresh": fresh}
 	s.note("an idle connection has had one request and its answer; bytes are the growth of the proxy's PSS (processes together), the kernel's socket buffers not counted")
-	s.note("without keep-alive each request has a connection of its own (Connection: close), while connections to servers are kept; CPU includes accepting and closing")
+	s.note("without keep-alive each request has a connection of its own (Connection: close), while connections to servers are kept; CPU includes accepting and closing. The backend never closes, so there is no figure without a proxy that does")
 	return nil
 }
+
+// forwarderName is the peer that moves bytes.
+const forwarderName = "forward"
 
 // hold opens the connections, uses each once and looks at the memory.
 func (s *study) hold(ctx context.Context, peer subject, n int) (Held, error) {
@@ -133,6 +136,9 @@ func (s *study) freshRounds(ctx context.Context) ([]Sample, error) {
 	var samples []Sample
 	for round := 1; round <= s.o.Rounds; round++ {
 		for _, peer := range s.subjects {
+			if peer.pid == 0 || peer.name == forwarderName {
+				continue
+			}
 			sample, _, err := s.drive(ctx, peer, loadSpec{
 				URL: peer.url, Connections: freshConnections, Fresh: true, Duration: s.o.Duration,
 			})
@@ -166,11 +172,7 @@ func freshTable(samples []Sample) figures.Table {
 	rows := summarize(samples)
 	for i := range rows {
 		r := &rows[i]
-		cpu := spreadCell(&r.CPU, 2)
-		if r.CPU.Median == 0 {
-			cpu = figures.None()
-		}
-		t.Add(r.Peer, cpu, spreadCell(r.CPURatio, 3), spreadCell(&r.Rate, 0), spreadCell(r.RateRatio, 3),
+		t.Add(r.Peer, orNone(spreadCell(&r.CPU, 2)), spreadCell(r.CPURatio, 3), spreadCell(&r.Rate, 0), spreadCell(r.RateRatio, 3),
 			figures.Number(r.P99US, 0), figures.Number(float64(r.Errors), 0), figures.Number(100*r.ProxyBusy, 0), figures.Text(r.verdict()))
 	}
 	return t

@@ -14,7 +14,7 @@ func fullCPU(o *Options) {
 	o.Connections = []int{16, 128, 512}
 	o.Targets = []string{"/", "/4k", "/100k"}
 	o.CrossCheck = 128
-	o.Rounds, o.Duration = 5, 3*time.Second
+	o.Rounds, o.Duration = 5, 2*time.Second
 }
 
 func shortCPU(o *Options) {
@@ -52,11 +52,7 @@ func cpuTable(rows []Row) figures.Table {
 	}
 	for i := range rows {
 		r := &rows[i]
-		cpu, user, system := spreadCell(&r.CPU, 2), figures.Number(r.CPUUser, 2), figures.Number(r.CPUSystem, 2)
-		if r.CPU.Median == 0 {
-			cpu, user, system = figures.None(), figures.None(), figures.None()
-		}
-		t.Add(r.Peer, cpu, user, system, spreadCell(r.CPURatio, 3),
+		t.Add(r.Peer, orNone(spreadCell(&r.CPU, 2)), orNone(figures.Number(r.CPUUser, 2)), orNone(figures.Number(r.CPUSystem, 2)), spreadCell(r.CPURatio, 3),
 			spreadCell(&r.Rate, 0), spreadCell(r.RateRatio, 3), figures.Number(r.P50US, 0), figures.Number(r.P99US, 0),
 			figures.Number(float64(r.Errors), 0), figures.Number(float64(r.RSS)/(1<<20), 1),
 			figures.Number(100*r.ProxyBusy, 0), figures.Text(r.verdict()))

@@ -136,10 +136,19 @@ func latencyTable(subjects []subject, measured []timed, share, rate float64) fig
 			of(func(m timed) float64 { return float64(m.P50US) }, 0), of(func(m timed) float64 { return float64(m.P99US) }, 0),
 			of(func(m timed) float64 { return m.P999 }, 0), of(func(m timed) float64 { return float64(m.MaxUS) }, 0),
 			of(func(m timed) float64 { return m.Rate }, 0), figures.Number(float64(errors), 0),
-			of(func(m timed) float64 { return m.CPU }, 2), of(func(m timed) float64 { return m.Lag }, 0),
+			orNone(of(func(m timed) float64 { return m.CPU }, 2)), of(func(m timed) float64 { return m.Lag }, 0),
 			figures.Number(float64(spoiled), 0))
 	}
 	return t
+}
+
+// orNone leaves out a figure that was not measured: there is no CPU time where
+// there is no proxy.
+func orNone(c figures.Cell) figures.Cell {
+	if c.Value != nil && *c.Value == 0 {
+		return figures.None()
+	}
+	return c
 }
 
 // spreadCellOf is the cell of one figure over several measurements.

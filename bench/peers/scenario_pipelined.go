@@ -83,12 +83,9 @@ func pipelinedTable(samples []Sample, connections int) figures.Table {
 	rows := summarize(samples)
 	for i := range rows {
 		r := &rows[i]
-		cores, cpu := figures.None(), figures.None()
-		if r.CPU.Median > 0 {
-			cores, cpu = figures.Number(target200k*r.CPU.Median/1e6, 2), spreadCell(&r.CPU, 2)
-		}
-		t.Add(r.Peer, spreadCell(&r.Rate, 0), cpu, spreadCell(r.CPURatio, 3), figures.Number(100*r.ProxyBusy, 0),
-			figures.Text(r.verdict()), figures.Number(float64(r.Errors), 0), cores)
+		t.Add(r.Peer, spreadCell(&r.Rate, 0), orNone(spreadCell(&r.CPU, 2)), spreadCell(r.CPURatio, 3), figures.Number(100*r.ProxyBusy, 0),
+			figures.Text(r.verdict()), figures.Number(float64(r.Errors), 0),
+			orNone(figures.Number(target200k*r.CPU.Median/1e6, 2)))
 	}
 	return t
 }

@@ -92,7 +92,7 @@ func (c Cell) String() string {
 	}
 	f := func(v float64) string { return strconv.FormatFloat(v, 'f', c.Digits, 64) }
 	s := f(*c.Value)
-	if c.Low != nil && c.High != nil {
+	if c.Low != nil && c.High != nil && *c.Low != *c.High { // one measurement has no spread
 		s += " [" + f(*c.Low) + " " + f(*c.High) + "]"
 	}
 	return s

@@ -36,6 +36,7 @@ func TestCells(t *testing.T) {
 		{Number(12.345, 2), "12.35"},
 		{Number(0, 0), "0"},
 		{Spread(2, 1, 3, 1), "2.0 [1.0 3.0]"},
+		{Spread(2, 2, 2, 1), "2.0"},
 		{Text("client-limited"), "client-limited"},
 		{None(), "-"},
 	}
