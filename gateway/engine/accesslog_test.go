@@ -98,10 +98,11 @@ func TestAccessLogOfEveryEnding(t *testing.T) {
 			began := time.Now()
 			c.trySend(r.send)
 			seen := r.finish(c)
-			lines := logLines(t, p, 1)
+			logLines(t, p, 1)
 			took := time.Since(began)
 			p.settles()
-			if lines = p.logged(); len(lines) != 1 {
+			lines := p.logged()
+			if len(lines) != 1 {
 				t.Fatalf("log %q, want one line", lines)
 			}
 			f := strings.Split(lines[0], "|")

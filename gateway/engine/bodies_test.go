@@ -120,6 +120,7 @@ func buffered(w *wire) string {
 }
 
 func TestLargeRequestBody(t *testing.T) {
+	t.Parallel()
 	for name, f := range framings {
 		t.Run(name, func(t *testing.T) {
 			b := newBackend(t, unrecorded(func(w *wire, m *message) {
@@ -140,6 +141,7 @@ func TestLargeRequestBody(t *testing.T) {
 }
 
 func TestLargeAnswer(t *testing.T) {
+	t.Parallel()
 	forms := map[string]framed{"until close": {"Connection: close", false}}
 	for name, f := range framings {
 		forms[name] = f
@@ -236,6 +238,7 @@ func writeUntilBlocked(w *wire, size int64) (n int64) {
 // stand still. The answer's last byte waits for the request's, so that
 // neither direction may be given up when the other is done.
 func TestLargeBodiesBothWaysAtOnce(t *testing.T) {
+	t.Parallel()
 	if differs(t, "it gives up on the request's body") {
 		return
 	}
@@ -273,6 +276,7 @@ func TestLargeBodiesBothWaysAtOnce(t *testing.T) {
 // An echo server: it answers as it reads. Client and server each write while
 // the other does.
 func TestEchoOfALargeBody(t *testing.T) {
+	t.Parallel()
 	if differs(t, "it gives up on the request's body") {
 		return
 	}
@@ -315,6 +319,7 @@ func TestUpstreamIsFreeWhileTheClientLags(t *testing.T) {
 // The body may arrive with its head, before there is a connection to a
 // server: what was read ahead is sent, and then the rest is read.
 func TestBodyThatArrivesBeforeTheConnection(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{1, 15 << 10, 16 << 10, 17 << 10, 64 << 10, 100 << 10, 1 << 20} {
 		for _, chunky := range []bool{false, true} {
 			b := newBackend(t, serve(func(m *message) string { return ok(fmt.Sprint(len(m.Body))) }))

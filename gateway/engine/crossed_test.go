@@ -41,6 +41,7 @@ func TestAnswersAreNeverCrossed(t *testing.T) {
 	for loops := 1; loops <= 3; loops++ {
 		for _, answerHalfClosed := range []bool{false, true} {
 			t.Run(fmt.Sprintf("loops=%d,answer=%v", loops, answerHalfClosed), func(t *testing.T) {
+				t.Parallel()
 				runMayhem(t, loops, answerHalfClosed, testSeed(t), 700*time.Millisecond)
 			})
 		}

@@ -15,6 +15,7 @@ import (
 // connections it has not looked at yet: still in the queue of the listening
 // socket, handed from loop to loop, or idle until just now.
 func TestShutdownAnswersWhatWasSentBefore(t *testing.T) {
+	t.Parallel()
 	if differs(t, "it is not shut down this way") {
 		return
 	}

@@ -16,6 +16,7 @@ import (
 func TestMembershipChangesFailNoRequest(t *testing.T) {
 	for loops := 1; loops <= 3; loops++ {
 		t.Run(fmt.Sprintf("loops=%d", loops), func(t *testing.T) {
+			t.Parallel()
 			rng := rand.New(rand.NewPCG(testSeed(t), 0))
 			var servers []string
 			for range 6 {

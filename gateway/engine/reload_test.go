@@ -51,6 +51,7 @@ func TestReloadOfRoutes(t *testing.T) {
 // Everything a reload may change is changed again and again under load: no
 // request fails, and none is missing from the log.
 func TestReloadsUnderLoad(t *testing.T) {
+	t.Parallel()
 	if differs(t, "it is not configured for this") {
 		return
 	}
@@ -88,6 +89,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 // one that is away is 404, and serves again when it is back, with the servers
 // it came back with.
 func TestUpstreamsJoinAndLeaveUnderLoad(t *testing.T) {
+	t.Parallel()
 	if differs(t, "it is not configured for this") {
 		return
 	}

@@ -97,6 +97,7 @@ func TestMaxConns(t *testing.T) {
 
 // A large body that cannot be replayed is sent whole or not at all.
 func TestLargeBodyAndRetries(t *testing.T) {
+	t.Parallel()
 	body := strings.Repeat("0123456789abcdef", 1<<16) // 1 MiB
 	for _, r := range []struct {
 		name string

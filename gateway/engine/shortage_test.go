@@ -15,6 +15,7 @@ const shortRole = "SPILLWAY_TEST_SHORTAGE"
 // Out of descriptors the gateway stops accepting, without spinning; those it
 // has go on; and it accepts again by itself when there are some.
 func TestOutOfDescriptors(t *testing.T) {
+	t.Parallel()
 	if differs(t, "it logs and goes on by itself") {
 		return
 	}

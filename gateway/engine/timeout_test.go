@@ -114,6 +114,7 @@ func TestBodyTimeout(t *testing.T) {
 // A body that trickles is cut although each byte comes in time, but not
 // before the grace is over: by default 10 s.
 func TestBodyRateFloor(t *testing.T) {
+	t.Parallel()
 	for _, r := range []struct {
 		name  string
 		x     times

@@ -214,6 +214,7 @@ func TestTunnelOutlivesOtherTimeouts(t *testing.T) {
 
 // Each direction has its own backpressure: both sides may send at once.
 func TestTunnelCarriesBothDirectionsAtOnce(t *testing.T) {
+	t.Parallel()
 	const size = 8 << 20
 	b := newBackend(t, func(w *wire) {
 		upgraded(w)
