@@ -60,6 +60,9 @@ func syncInfo(s *upsync.Syncer, name string) admin.SyncInfo {
 	info := admin.SyncInfo{
 		Source: string(st.Kind), Index: st.Index, LastSuccess: st.Verified, Degraded: degradedWhy(&st),
 	}
+	for _, r := range st.Rejects {
+		info.Rejects = append(info.Rejects, admin.Reject{Key: r.Key, Reason: r.Reason})
+	}
 	if st.LastErrorAt.After(st.Verified) {
 		info.LastError, info.LastErrorAt = st.LastError, st.LastErrorAt
 	}

@@ -54,7 +54,7 @@ func (s *server) syncStatus() []metrics.SyncStatus {
 	for _, st := range s.syncer.Statuses() {
 		m := metrics.SyncStatus{
 			Upstream: st.Name, State: sourceState(&st), Index: st.Index, LastSuccess: st.Verified,
-			Errors: st.Errors, Decisions: map[string]uint64{},
+			Errors: st.Errors, Decisions: map[string]uint64{}, Rejected: st.Rejected,
 		}
 		for outcome, n := range st.Decisions {
 			m.Decisions[string(outcome)] = n

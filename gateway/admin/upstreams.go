@@ -51,6 +51,7 @@ type syncDetail struct {
 	LastError       string     `json:"last_error,omitempty"`
 	LastErrorAt     *time.Time `json:"last_error_at,omitempty"`
 	LastDecision    *Decision  `json:"last_decision"`
+	Rejects         []Reject   `json:"rejects,omitempty"`
 }
 
 // server is one server of an upstream.
@@ -144,6 +145,7 @@ func describeSync(info SyncInfo) syncDetail {
 	out := syncDetail{
 		Source: info.Source, Index: info.Index, WatchAgeSeconds: info.WatchAge.Seconds(),
 		LastSuccess: known(info.LastSuccess), LastError: info.LastError, LastErrorAt: known(info.LastErrorAt),
+		Rejects: info.Rejects,
 	}
 	if info.LastDecision != (Decision{}) {
 		out.LastDecision = &info.LastDecision

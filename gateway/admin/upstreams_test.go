@@ -170,6 +170,7 @@ func TestAnUpstreamSaysHowItFollowsItsSource(t *testing.T) {
 		return SyncInfo{
 			Source: "consul-kv", Index: 42, WatchAge: 1500 * time.Millisecond, LastSuccess: at,
 			LastError: "connection refused", LastErrorAt: at, LastDecision: held, Degraded: "change held",
+			Rejects: []Reject{{Key: "upstreams/web/nonsense", Reason: "no address"}},
 		}
 	}
 	views.Decisions = func(string) []Decision { return []Decision{held, {At: at, Verdict: "applied", Index: 41, Added: 1}} }
@@ -183,6 +184,7 @@ func TestAnUpstreamSaysHowItFollowsItsSource(t *testing.T) {
 		Sync: syncDetail{
 			Source: "consul-kv", Index: 42, WatchAgeSeconds: 1.5, LastSuccess: &at,
 			LastError: "connection refused", LastErrorAt: &at, LastDecision: &held,
+			Rejects: []Reject{{Key: "upstreams/web/nonsense", Reason: "no address"}},
 		},
 		Servers:   []server{{Address: "10.0.0.1:80", State: "up"}},
 		Decisions: []Decision{held, {At: at, Verdict: "applied", Index: 41, Added: 1}},

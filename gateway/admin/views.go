@@ -51,6 +51,14 @@ type SyncInfo struct {
 	LastDecision Decision
 	// Degraded says why the servers may be out of date, "" if they are not.
 	Degraded string
+	// Rejects are entries of the last list that are not used, or not wholly.
+	Rejects []Reject
+}
+
+// Reject is one entry of a list that is not used, or not wholly.
+type Reject struct {
+	Key    string `json:"key"`
+	Reason string `json:"reason"`
 }
 
 // Decision is one judgement of a list of servers.

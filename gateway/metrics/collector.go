@@ -53,6 +53,8 @@ type SyncStatus struct {
 	// Errors counts failed reads by reason, Decisions judged lists by verdict.
 	// Both must be safe to read.
 	Errors, Decisions map[string]uint64
+	// Rejected counts entries of lists that were not used, or not wholly.
+	Rejected uint64
 }
 
 // ConfigStatus is the outcome of the last reading of the configuration.

@@ -51,6 +51,7 @@ const (
 	syncApply
 	syncErrors
 	syncDecisions
+	syncRejected
 	syncSource
 
 	configReloadOK
@@ -123,6 +124,7 @@ func definitions() [metricCount]definition {
 		syncApply:       {"spillway_upsync_apply_seconds", histogram, "Time from a change being decoded to the last event loop serving from it.", of("upstream")},
 		syncErrors:      {"spillway_upsync_errors_total", counter, "Failed reads of the source, by reason.", of("upstream", "reason")},
 		syncDecisions:   {"spillway_upsync_decisions_total", counter, "Server lists judged, by verdict.", of("upstream", "verdict")},
+		syncRejected:    {"spillway_upsync_rejected_total", counter, "Entries of server lists that were not used, or not wholly.", of("upstream")},
 		syncSource:      {"spillway_upsync_source", gauge, "1 for where the current servers come from; state=\"dump\" is a last-known-good file.", of("upstream", "state")},
 
 		configReloadOK:   {"spillway_config_last_reload_successful", gauge, "1 if the configuration was accepted when it was last read.", nil},

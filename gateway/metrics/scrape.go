@@ -146,6 +146,7 @@ func (s scrape) sync(st *SyncStatus) {
 	for verdict, n := range st.Decisions {
 		s.count(syncDecisions, n, st.Upstream, verdict)
 	}
+	s.count(syncRejected, st.Rejected, st.Upstream)
 	s.value(syncSource, 1, st.Upstream, st.State)
 	if st.State != stateDump {
 		s.value(syncSource, 0, st.Upstream, stateDump)
