@@ -17,7 +17,7 @@ LDFLAGS := -X $(INFO).version=$(VERSION) -X $(INFO).commit=$(COMMIT) -X $(INFO).
 .PHONY: help
 help: ## print this help
 	@echo 'usage: make TARGET [ARGS="..."] [FUZZTIME=20s]'
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-14s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-18s %s\n", $$1, $$2 }'
 
 ## ---- build and run
 
@@ -100,3 +100,53 @@ bench-churn: build consul ## 100 changes a second under load: failed requests, C
 .PHONY: bench-idle
 bench-idle: build ## memory of an idle keep-alive connection, 8,000 of them
 	tools/figure.sh TestFigureIdle
+
+.PHONY: bench-generator
+bench-generator: deps build ## CPU per request of our load generator beside wrk; ends with `ratio X`
+	bin/spillway bench generator $(ARGS)
+
+## Scenarios beside other proxies. Each saves its figures, from which docs/benchmarks.md is made (bench-docs).
+
+RESULTS  ?= bench/results
+SCENARIO  = bin/spillway bench peers --out $(RESULTS) $(ARGS) --scenario
+
+.PHONY: bench-cpu
+bench-cpu: deps build ## CPU per request and maximum rate, nine loads (12 minutes)
+	$(SCENARIO) cpu
+
+.PHONY: bench-latency
+bench-latency: deps build ## latency at 30, 50 and 80 % of what nginx does at most (11 minutes)
+	$(SCENARIO) latency
+
+.PHONY: bench-membership
+bench-membership: deps build consul ## servers come and go: Consul, reloads, runtime API (7 minutes)
+	$(SCENARIO) membership
+
+.PHONY: bench-peers-churn
+bench-peers-churn: deps build consul ## the same 100 times a second (2 minutes)
+	$(SCENARIO) churn
+
+.PHONY: bench-connections
+bench-connections: deps build ## 8,000 idle connections, and a connection a request (2 minutes)
+	$(SCENARIO) connections
+
+.PHONY: bench-scaling
+bench-scaling: deps build ## one and two loops, cores for 200,000 requests a second (2 minutes)
+	$(SCENARIO) scaling
+
+.PHONY: bench-two-hundred
+bench-two-hundred: deps build ## 200,000 requests a second from pipelined clients (2 minutes)
+	$(SCENARIO) two-hundred
+
+.PHONY: bench-smoke
+bench-smoke: deps build consul ## every scenario, seconds instead of minutes, to see that it works
+	bin/spillway bench peers --scenario all --quick $(ARGS)
+
+.PHONY: bench-docs
+bench-docs: build ## write the saved figures into docs/benchmarks.md
+	bin/spillway bench peers --render docs/benchmarks.md $(RESULTS)/*.json
+
+.PHONY: bench-all
+bench-all: ## every figure of docs/benchmarks.md anew (40 minutes, on a quiet machine)
+	$(MAKE) bench-cpu bench-latency bench-membership bench-peers-churn bench-connections bench-scaling bench-two-hundred
+	$(MAKE) bench-docs

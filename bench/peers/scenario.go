@@ -175,9 +175,7 @@ func (s *settings) save(r *figures.Result, stdout io.Writer) error {
 			return fmt.Errorf("cannot save results: %w", err)
 		}
 		jsonFiles = append(jsonFiles, filepath.Join(s.out, r.Scenario+".json"))
-		if len(r.Runs) > 0 {
-			pages = append(pages, filepath.Join(s.out, r.Scenario+".html"))
-		}
+		pages = append(pages, filepath.Join(s.out, r.Scenario+".html"))
 	}
 	for _, path := range jsonFiles {
 		if err := saveAs(path, r.WriteJSON); err != nil {

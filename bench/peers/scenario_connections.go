@@ -66,6 +66,7 @@ func runConnections(ctx context.Context, s *study) error {
 		return err
 	}
 	s.result.Tables = []figures.Table{heldTable(held), freshTable(fresh)}
+	s.result.Runs = barsOf(summarize(fresh), fresh, s.o.Duration.Seconds())
 	s.result.Raw = map[string]any{"held": held, "fresh": fresh}
 	s.note("an idle connection has had one request and its answer; bytes are the growth of the proxy's PSS (processes together), the kernel's socket buffers not counted")
 	s.note("without keep-alive each request has a connection of its own (Connection: close), while connections to servers are kept; CPU includes accepting and closing. The backend never closes, so there is no figure without a proxy that does")

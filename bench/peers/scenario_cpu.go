@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"spillway/bench/peers/figures"
-	"spillway/bench/report"
 )
 
 func fullCPU(o *Options) {
@@ -35,7 +34,8 @@ func runCPU(ctx context.Context, s *study) error {
 	for _, rows := range tables(r.Rows) {
 		s.result.Tables = append(s.result.Tables, cpuTable(rows))
 	}
-	s.result.Runs = barsOf(r)
+	all := tables(r.Rows)
+	s.result.Runs = barsOf(all[min(1, len(all)-1)], r.Samples, r.Duration) // the middle number of connections
 	s.missing(r.Missing)
 	s.note("CPU is user and system time of the proxy and its children, by its scheduler's account; it compares whatever the limit was")
 	s.note("a row is client-limited where the proxy used less than %.0f %% of its core: generator and backend, on the other core, were the limit, and the rate is no measure of the proxy", 100*busyEnough)
@@ -73,37 +73,4 @@ func spreadCell(s *Spread, digits int) figures.Cell {
 		return figures.None()
 	}
 	return figures.Spread(s.Median, s.Min, s.Max, digits)
-}
-
-// barsOf makes the reports that a page compares: each peer under the load of
-// the middle table, with its rounds as trials.
-func barsOf(r *Report) []figures.Run {
-	all := tables(r.Rows)
-	var runs []figures.Run
-	for _, row := range all[min(1, len(all)-1)] {
-		runs = append(runs, figures.Run{Name: row.Peer, Report: row.asReport(r)})
-	}
-	return runs
-}
-
-func (r *Row) asReport(from *Report) *report.Report {
-	out := &report.Report{
-		Schema: report.Schema, Started: from.Environment.Time, Environment: report.Describe(), Valid: true,
-		Load: report.Load{URL: r.Peer, Connections: r.Connections, Pipeline: 1, Loop: "closed", Seconds: from.Duration},
-		Rate: report.Rate{Achieved: r.Rate.Median}, Errors: report.Errors{Total: uint64(r.Errors)},
-		Server: &report.Server{CPU: r.CPU.Median, CPUUser: r.CPUUser, CPUSystem: r.CPUSystem, RSSPeak: r.RSS},
-	}
-	for _, s := range from.Samples {
-		if s.key() != r.key() {
-			continue
-		}
-		out.Requests += uint64(s.Requests)
-		out.Answered += uint64(s.Requests)
-		out.Duration += from.Duration
-		out.Trials = append(out.Trials, report.Trial{
-			Index: s.Round, Rate: s.Rate, P50: float64(s.P50US), P99: float64(s.P99US),
-			Errors: uint64(s.Errors), CPU: s.CPU, Valid: true,
-		})
-	}
-	return out
 }

@@ -59,6 +59,7 @@ func runScaling(ctx context.Context, s *study) error {
 		raw = append(raw, scaled{sample, workers[sample.Peer]})
 	}
 	s.result.Raw = raw
+	s.result.Runs = barsOf(summarize(samples), samples, s.o.Duration.Seconds())
 	s.result.Tables = append(s.result.Tables, scalingTable(samples, workers, s.o.Connections[0]))
 	s.note("one worker has a core to itself; two share both cores with the generator and the backend, so rates with two are no measure, while CPU per request is")
 	s.note("cores = %d requests/s x CPU per request / 1,000,000 us, rounded up; what the cost of two workers is above that of one is taken to be all that sharing costs, which more workers may exceed", target200k)

@@ -37,9 +37,9 @@ func smoke(t *testing.T, name string, args ...string) *figures.Result {
 			t.Errorf("table %q is not printed:\n%s", r.Tables[i].Title, stdout.String())
 		}
 	}
-	_, err = os.Stat(filepath.Join(dir, name+".html"))
-	if (err == nil) != (len(r.Runs) > 0) {
-		t.Errorf("%d runs, page: %v", len(r.Runs), err)
+	page, err := os.ReadFile(filepath.Join(dir, name+".html"))
+	if err != nil || !bytes.Contains(page, []byte("</html>")) || len(r.Runs) == 0 {
+		t.Errorf("%d runs, page of %d bytes: %v", len(r.Runs), len(page), err)
 	}
 	checkNothingLeft(t)
 	return r
@@ -176,6 +176,25 @@ func TestScenariosHaveNamesAndNumbers(t *testing.T) {
 	for _, bad := range []string{"0", "8", "latency ", "nothing"} {
 		if _, err := scenariosNamed(bad); err == nil {
 			t.Errorf("%q was found", bad)
+		}
+	}
+}
+
+func TestEveryScenarioHasItsPlaceInTheDocument(t *testing.T) {
+	text, err := os.ReadFile("../../docs/benchmarks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range scenarios() {
+		if !strings.Contains(string(text), "<!-- figures: "+s.name+" -->\n") {
+			t.Errorf("docs/benchmarks.md has no place for %s", s.name)
+		}
+		if !strings.Contains(string(makefile), "$(SCENARIO) "+s.name+"\n") {
+			t.Errorf("the Makefile has no target for %s", s.name)
 		}
 	}
 }
