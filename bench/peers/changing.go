@@ -49,7 +49,8 @@ type Changed struct {
 	P99Quiet  Spread `json:"p99_quiet_us"`  // over the seconds without a change
 	P99Change Spread `json:"p99_change_us"` // over the seconds with one
 
-	report *report.Report
+	report    *report.Report
+	perSecond map[int]int // changes
 }
 
 // watchInterval is how often processes and memory are looked at.
@@ -78,7 +79,7 @@ func (s *study) underChange(ctx context.Context, w way, peer subject, p plan) (*
 	out.CPUQuiet = float64(middle.Total()) / 1e3 / quiet
 	out.CPUAfter = float64(spent.Total()-middle.Total()) / 1e3 / (p.rate*p.length.Seconds() - quiet)
 	out.firsts(done, &after)
-	out.seconds(done)
+	out.seconds()
 	return out, nil
 }
 
@@ -132,10 +133,27 @@ func (s *study) loadAndChange(ctx context.Context, ch changer, peer subject, p p
 		return nil, quiet, before, err
 	}
 	out.report.Load.URL = out.Peer
-	for _, m := range done {
-		out.report.Events = append(out.report.Events, report.Event{At: m.at.Sub(d.began).Seconds(), Text: m.text()})
-	}
+	out.mark(done, d.began)
 	return done, quiet, before, r.restore(ctx, ch)
+}
+
+// legible is the least time between two changes that are drawn one by one.
+const legible = 50 * time.Millisecond
+
+// mark puts the changes on the timeline.
+func (c *Changed) mark(done []made, began time.Time) {
+	c.perSecond = map[int]int{}
+	each := c.Interval >= legible.Seconds()
+	for i, m := range done {
+		at := m.at.Sub(began).Seconds()
+		c.perSecond[int(at)]++
+		switch {
+		case each:
+			c.report.Events = append(c.report.Events, report.Event{At: at, Text: m.text()})
+		case i == 0:
+			c.report.Events = []report.Event{{At: at, Text: fmt.Sprintf("a change every %gs from here", c.Interval)}}
+		}
+	}
 }
 
 // restore takes the spares out again.
@@ -187,16 +205,12 @@ func (c *Changed) firsts(done []made, seen *sight) {
 
 // seconds divides the timeline into seconds with a change and without. The very
 // first is left out: connections open in it.
-func (c *Changed) seconds(done []made) {
-	busy := map[int]bool{}
-	for _, e := range c.report.Events {
-		busy[int(e.At)] = true
-	}
+func (c *Changed) seconds() {
 	var quiet, change []float64
 	for i, sec := range c.report.Timeline {
 		switch {
 		case sec.Answered == 0:
-		case busy[int(sec.At)]:
+		case c.perSecond[int(sec.At)] > 0:
 			change = append(change, sec.P99)
 		case i > 0:
 			quiet = append(quiet, sec.P99)

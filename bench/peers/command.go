@@ -154,6 +154,8 @@ func (s *settings) parse(args []string, stderr io.Writer) error {
 		return errors.New("cannot render without results: name the JSON files of scenarios")
 	case s.scenario == "" && (s.quick || s.html != "" || s.out != ""):
 		return errors.New("--quick, --html and --out need --scenario")
+	case s.scenario == "all" && (s.json != "" || s.html != ""):
+		return errors.New("--json and --html name one file: --out takes all scenarios")
 	case s.scenario != "" && s.gate != 0:
 		return errors.New("--gate judges the plain comparison, not a scenario")
 	}

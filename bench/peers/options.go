@@ -129,7 +129,7 @@ func (o *Options) check() error {
 	if o.Rounds < 1 {
 		return fmt.Errorf("cannot measure %d rounds: at least 1", o.Rounds)
 	}
-	if o.Client == clientWrk && (o.Duration < time.Second || o.Duration%time.Second != 0) {
+	if (o.Client == clientWrk || o.CrossCheck > 0) && (o.Duration < time.Second || o.Duration%time.Second != 0) {
 		return fmt.Errorf("cannot measure for %v: whole seconds, at least 1s", o.Duration)
 	}
 	if o.Duration < minDuration {

@@ -136,6 +136,9 @@ func (s *settings) scenarios(ctx context.Context, args []string, stdout io.Write
 				return err
 			}
 			own.options.Self = s.options.Self
+			if err := own.options.check(); err != nil {
+				return err
+			}
 		}
 		result, err := sc.measure(ctx, &own.options, s.quick)
 		if err != nil {

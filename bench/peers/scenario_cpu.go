@@ -17,7 +17,7 @@ func fullCPU(o *Options) {
 }
 
 func shortCPU(o *Options) {
-	o.Connections, o.Targets, o.CrossCheck = []int{8}, []string{"/"}, 0
+	o.Connections, o.Targets, o.CrossCheck = []int{8}, []string{"/", "/100k"}, 0
 	o.Rounds, o.Duration = 1, 100*time.Millisecond
 }
 

@@ -23,7 +23,7 @@ func fullMembership(o *Options) {
 func shortMembership(o *Options) {
 	o.Connections = []int{8}
 	o.Duration = 300 * time.Millisecond
-	o.intervals = []time.Duration{100 * time.Millisecond}
+	o.intervals = []time.Duration{60 * time.Millisecond}
 	o.Rate = 500
 }
 
@@ -253,14 +253,9 @@ func (c *Changed) secondCells(i int) []figures.Cell {
 	if i >= len(c.report.Timeline) {
 		return []figures.Cell{figures.None(), figures.None(), figures.None(), figures.None()}
 	}
-	sec, changes := &c.report.Timeline[i], 0
-	for _, e := range c.report.Events {
-		if int(e.At) == int(sec.At) {
-			changes++
-		}
-	}
+	sec := &c.report.Timeline[i]
 	return []figures.Cell{
-		figures.Number(float64(changes), 0), figures.Number(float64(sec.Answered), 0),
+		figures.Number(float64(c.perSecond[int(sec.At)]), 0), figures.Number(float64(sec.Answered), 0),
 		figures.Number(float64(sec.Errors), 0), figures.Number(sec.P99, 0),
 	}
 }

@@ -2,6 +2,8 @@ package peers
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -101,7 +103,7 @@ func TestScenarioLatency(t *testing.T) {
 func TestScenarioMembership(t *testing.T) {
 	r := smoke(t, "membership")
 	if c := cell(t, &r.Tables[0], "haproxy, runtime API", "changes"); *c.Value != 5 {
-		t.Errorf("%v changes, want one at each of 100, 200, 300, 400, 500 ms", c)
+		t.Errorf("%v changes, want one at each of 60, 120, 180, 240, 300 ms", c)
 	}
 	used := cell(t, &r.Tables[0], "haproxy, runtime API", "servers used").String()
 	if !strings.HasSuffix(used, " of 3") || strings.HasPrefix(used, "0") {
@@ -197,4 +199,48 @@ func TestEveryScenarioHasItsPlaceInTheDocument(t *testing.T) {
 			t.Errorf("the Makefile has no target for %s", s.name)
 		}
 	}
+}
+
+// Results of quick runs are real but meaningless; a document must not get them.
+func TestQuickResultsAreNotRendered(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	dir := t.TempDir()
+	document, result := filepath.Join(dir, "doc.md"), filepath.Join(dir, "scaling.json")
+	const text = "<!-- figures: scaling -->\nold\n<!-- /figures -->\n"
+	if err := os.WriteFile(document, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, quick := range []bool{true, false} {
+		r := &figures.Result{Schema: figures.Schema, Scenario: "scaling", Quick: quick}
+		if err := saveAs(result, r.WriteJSON); err != nil {
+			t.Fatal(err)
+		}
+		var stdout, stderr bytes.Buffer
+		code := Command([]string{"--render", document, result}, &stdout, &stderr)
+		got, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (code == exitOK) == quick || (string(got) == text) != quick {
+			t.Errorf("quick %v: exit %d, %s\n%s", quick, code, stderr.String(), got)
+		}
+	}
+}
+
+func TestAnInterruptedScenarioLeavesNothingBehind(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for _, s := range scenarios() {
+		if s.name != "churn" {
+			continue
+		}
+		o := s.defaults(true)
+		o.Self, o.Peers = []string{os.Args[0], "bench", "peers"}, []string{"haproxy"}
+		o.Progress = cancelOnWrite(cancel) // when the first way has been measured
+		if _, err := s.measure(ctx, &o, true); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want a cancelled run", err)
+		}
+	}
+	checkNothingLeft(t)
 }
