@@ -67,7 +67,7 @@ func Read(root int) (Usage, error) {
 }
 
 // Since is what was spent after an earlier reading of the same tree. The total
-// comes from the scheduler, in nanoseconds, unless a thread has ended in
+// comes from the scheduler, in nanoseconds, unless a thread or child has ended in
 // between; how it divides into user and system time is known to 10 ms.
 func (u Usage) Since(before Usage) Spent {
 	s := Spent{
@@ -75,8 +75,9 @@ func (u Usage) Since(before Usage) Spent {
 		Voluntary: max(u.Voluntary-before.Voluntary, 0), Involuntary: max(u.Involuntary-before.Involuntary, 0),
 	}
 	exact, ok := u.exactSince(before)
-	if !ok {
-		return s
+	rounding := time.Duration(2*max(u.Processes, before.Processes)) * time.Second / userHZ
+	if !ok || s.Total() > exact+rounding {
+		return s // a thread has ended, or a child came and went
 	}
 	if coarse := s.Total(); coarse > 0 {
 		s.User = time.Duration(float64(exact) * float64(s.User) / float64(coarse))

@@ -10,7 +10,7 @@ import (
 // TestChildrenCount starts a shell whose child burns processor time and ends,
 // and expects to find that time in the shell's account.
 func TestChildrenCount(t *testing.T) {
-	cmd := exec.Command("sh", "-c", `sh -c 'i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done'; echo done; read line`)
+	cmd := exec.Command("sh", "-c", `read go; sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done'; echo done; read line`)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -26,6 +26,9 @@ func TestChildrenCount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := in.Write([]byte("go\n")); err != nil { // not before it is watched
+		t.Fatal(err)
+	}
 	line := make([]byte, 5)
 	if _, err := out.Read(line); err != nil {
 		t.Fatal(err)
@@ -37,7 +40,7 @@ func TestChildrenCount(t *testing.T) {
 		t.Fatalf("the process was there: %v", err)
 	}
 	if spent.Total() < 10*time.Millisecond {
-		t.Errorf("spent %v, but a child counted to 60000", spent.Total())
+		t.Errorf("spent %v, but a child counted to 300000", spent.Total())
 	}
 	if peak.Processes < 2 || peak.Threads < 2 || peak.RSS < 100<<10 || peak.FDs < 6 {
 		t.Errorf("peak %+v, want two processes and what they hold", peak)
