@@ -6,7 +6,6 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,8 +16,7 @@ import (
 // slack, because machines that run tests are noisy; the log has the figures.
 const (
 	slack          = 3
-	idleBudget     = 512 // bytes of an idle connection
-	stormBudget    = 5 * time.Millisecond
+	idleBudget     = 512      // bytes of an idle connection
 	bodyRSSBudget  = 32 << 20 // bytes, for bodies of any size
 	spreadBudget   = 1.1
 	idleConns      = 8000
@@ -95,44 +93,6 @@ func procKB(t *testing.T, file, name string) int64 {
 	}
 	t.Fatalf("no %s in %s", name, file)
 	return 0
-}
-
-// Many connections closed at once are no event for the others. A crowd in a
-// process of its own connects, waits and goes, several times; each time p99 of
-// 64 busy connections is taken just before and while it goes, and the median
-// of the differences counts: what else the machine does falls into both
-// windows, or is an outlier.
-func TestClosingManyConnectionsDisturbsNobody(t *testing.T) {
-	others, p := childProxy(t, 2)
-	crowd := startChild(t)
-	others.do("start %s %d", p.Addr, 64)
-	var rises []time.Duration
-	for range 5 {
-		crowd.do("hold %s %d", p.Addr, idleConns)
-		others.duration("p99") // of the crowd's arrival: not counted
-		quiet := window(others)
-		crowd.do("drop")
-		storm := window(others)
-		t.Logf("p99 of 64 connections: %v before, %v while %d closed", quiet, storm, idleConns)
-		rises = append(rises, storm-quiet)
-		for late := deadline(); sum(p.active()) > 64 && !late(); {
-			window(others)
-		}
-	}
-	others.do("stop")
-	slices.Sort(rises)
-	rise := rises[len(rises)/2]
-	t.Logf("it rose by %v (median of %v), budget %v", rise, rises, stormBudget)
-	if rise > slack*stormBudget {
-		t.Errorf("p99 rose by %v, want less than %v", rise, slack*stormBudget)
-	}
-}
-
-// window measures half a second.
-func window(c *child) time.Duration {
-	timer := time.NewTimer(500 * time.Millisecond)
-	<-timer.C
-	return c.duration("p99")
 }
 
 func TestConnectionsSpreadOverLoops(t *testing.T) {
