@@ -13,5 +13,8 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "bench" && os.Args[2] == "peers" {
 		os.Exit(Command(os.Args[3:], os.Stdout, os.Stderr))
 	}
+	// The race detector keeps a process for a second after its end, and a run
+	// waits for many.
+	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	os.Exit(m.Run())
 }
