@@ -39,10 +39,10 @@ func answerWith(body string) []byte {
 		strconv.Itoa(len(body)) + "\r\n\r\n" + body)
 }
 
-// quiet is how long an address must have had no request for the next one to be
+// asleep is how long an address must have had no request for the next one to be
 // told as its first. It is far above the gap between two requests to a server
 // that is in use, and far below the time for which a change takes one out.
-const quiet = 150 * time.Millisecond
+const asleep = 150 * time.Millisecond
 
 // maxWakes bounds what is remembered of first requests.
 const maxWakes = 1 << 16
@@ -149,7 +149,7 @@ func (l *listener) Closed()       {}
 func (l *listener) used() {
 	b := l.backend
 	now := b.loop.Now()
-	if now-l.last > int64(quiet) && b.awake < maxWakes {
+	if now-l.last > int64(asleep) && b.awake < maxWakes {
 		fmt.Fprintf(&b.wakes, "%s %d\n", l.addr, time.Now().UnixNano())
 		b.awake++
 	}

@@ -87,7 +87,7 @@ func (r *reloader) apply(_ context.Context, c change) error {
 // conf/haproxy-api.cfg.tmpl.
 type slots struct {
 	addr string
-	used [8]string // the address in each slot
+	used [32]string // the address in each slot
 }
 
 func (s *slots) apply(ctx context.Context, c change) error {

@@ -56,6 +56,12 @@ type Changed struct {
 // watchInterval is how often processes and memory are looked at.
 const watchInterval = 100 * time.Millisecond
 
+// quiet is what was spent and seen before the first change.
+type quiet struct {
+	spent account.Spent
+	seen  sight
+}
+
 // underChange loads a peer at a constant rate while servers come and go.
 func (s *study) underChange(ctx context.Context, w way, peer subject, p plan) (*Changed, error) {
 	watch, err := account.Start(peer.pid, watchInterval)
@@ -63,7 +69,7 @@ func (s *study) underChange(ctx context.Context, w way, peer subject, p plan) (*
 		return nil, err
 	}
 	out := &Changed{Peer: w.name, Interval: p.interval.Seconds(), Rate: p.rate}
-	done, middle, before, err := s.loadAndChange(ctx, w.make(s, peer), peer, p, out)
+	done, before, err := s.loadAndChange(ctx, w.make(s, peer), peer, p, out)
 	spent, peak, gone := watch.Stop()
 	if err = firstOf(err, gone); err != nil {
 		return nil, err
@@ -73,11 +79,11 @@ func (s *study) underChange(ctx context.Context, w way, peer subject, p plan) (*
 		return nil, err
 	}
 	out.Changes, out.Processes, out.RSS = len(done), peak.Processes, peak.RSS
-	out.ServerConnections = max(after.accepted-before.accepted-1, 0)
+	out.ServerConnections = max(after.accepted-before.seen.accepted-1, 0) // less our own
 	out.ClientConnections = max(int(out.report.Connections)-out.report.Load.Connections, 0)
-	quiet := p.rate * p.lead.Seconds()
-	out.CPUQuiet = float64(middle.Total()) / 1e3 / quiet
-	out.CPUAfter = float64(spent.Total()-middle.Total()) / 1e3 / (p.rate*p.length.Seconds() - quiet)
+	lead := p.rate * p.lead.Seconds()
+	out.CPUQuiet = float64(before.spent.Total()) / 1e3 / lead
+	out.CPUAfter = float64(spent.Total()-before.spent.Total()) / 1e3 / (p.rate*p.length.Seconds() - lead)
 	out.firsts(done, &after)
 	out.seconds()
 	return out, nil
@@ -92,49 +98,63 @@ func firstOf(errs ...error) error {
 	return nil
 }
 
-// loadAndChange returns the changes made, and what was spent and seen before the
-// first of them.
-func (s *study) loadAndChange(ctx context.Context, ch changer, peer subject, p plan, out *Changed) ([]made, account.Spent, sight, error) {
-	var quiet account.Spent
-	var before sight
+// loadAndChange makes the load and the changes in it, and takes the spares out
+// again when it is over.
+func (s *study) loadAndChange(ctx context.Context, ch changer, peer subject, p plan, out *Changed) ([]made, quiet, error) {
 	d, err := s.startLoad(ctx, &loadSpec{
 		URL: peer.url, Rate: p.rate, Connections: s.o.Connections[0], Duration: p.length,
 	})
 	if err != nil {
-		return nil, quiet, before, err
+		return nil, quiet{}, err
 	}
-	first, err := account.Read(peer.pid)
+	before, err := s.untilFirst(ctx, peer, d.began.Add(p.lead))
 	if err != nil {
-		return nil, quiet, before, d.failure(ctx, err)
+		return nil, before, d.failure(ctx, err)
 	}
-	r := roster{fixed: s.backends, spares: s.spares, keep: p.keep}
-	var done []made
-	for at := d.began.Add(p.lead); at.Before(d.began.Add(p.length)); at = at.Add(p.interval) {
-		if err := waitUntil(ctx, at); err != nil {
-			return nil, quiet, before, d.failure(ctx, err)
-		}
-		if len(done) == 0 {
-			now, err := account.Read(peer.pid)
-			if err != nil {
-				return nil, quiet, before, d.failure(ctx, err)
-			}
-			quiet = now.Since(first)
-			if before, err = s.look(ctx); err != nil {
-				return nil, quiet, before, d.failure(ctx, err)
-			}
-		}
-		m := made{change: r.step(), at: time.Now()}
-		if err := ch.apply(ctx, m.change); err != nil {
-			return nil, quiet, before, d.failure(ctx, err)
-		}
-		done = append(done, m)
+	r := &roster{fixed: s.backends, spares: s.spares, keep: p.keep}
+	done, err := steps(ctx, ch, r, p, d.began)
+	if err != nil {
+		return nil, before, d.failure(ctx, err)
 	}
 	if out.report, err = d.wait(ctx); err != nil {
-		return nil, quiet, before, err
+		return nil, before, err
 	}
 	out.report.Load.URL = out.Peer
 	out.mark(done, d.began)
-	return done, quiet, before, r.restore(ctx, ch)
+	return done, before, r.restore(ctx, ch)
+}
+
+// untilFirst watches the time before the first change.
+func (s *study) untilFirst(ctx context.Context, peer subject, first time.Time) (quiet, error) {
+	start, err := account.Read(peer.pid)
+	if err != nil {
+		return quiet{}, err
+	}
+	if err := waitUntil(ctx, first); err != nil {
+		return quiet{}, err
+	}
+	end, err := account.Read(peer.pid)
+	if err != nil {
+		return quiet{}, err
+	}
+	seen, err := s.look(ctx)
+	return quiet{end.Since(start), seen}, err
+}
+
+// steps makes the changes at their times, until the load is over.
+func steps(ctx context.Context, ch changer, r *roster, p plan, began time.Time) ([]made, error) {
+	var done []made
+	for at := began.Add(p.lead); at.Before(began.Add(p.length)); at = at.Add(p.interval) {
+		if err := waitUntil(ctx, at); err != nil {
+			return nil, err
+		}
+		m := made{change: r.step(), at: time.Now()}
+		if err := ch.apply(ctx, m.change); err != nil {
+			return nil, err
+		}
+		done = append(done, m)
+	}
+	return done, nil
 }
 
 // legible is the least time between two changes that are drawn one by one.

@@ -59,11 +59,15 @@ func runMembership(ctx context.Context, s *study) error {
 	return s.changes(ctx, 0)
 }
 
-// runChurn does the same 100 times a second, with up to four servers beside the
-// fixed ones.
+// churnKeep is how many spares stay in under churn. At 100 changes a second a
+// server is one for 320 ms, and then none for as long.
+const churnKeep = 15
+
+// runChurn does the same 100 times a second.
 func runChurn(ctx context.Context, s *study) error {
+	s.note("up to %d servers beside %d fixed ones come and go, each for 320 ms", churnKeep+1, backendPorts)
 	s.note("reloads are at least %v apart, as the tools that make them wait for more changes: a reload brings all changes since the last one, and many servers have gone again before it", reloadGap)
-	return s.changes(ctx, 3)
+	return s.changes(ctx, churnKeep)
 }
 
 func (s *study) changes(ctx context.Context, keep int) error {
@@ -192,7 +196,8 @@ func (s *study) underPlan(ctx context.Context, chosen []way, p plan) ([]*Changed
 
 func changeTable(all []*Changed, p plan) figures.Table {
 	t := figures.Table{
-		Title: fmt.Sprintf("a change every %v, from %v on, for %v at %.0f requests/s", p.interval, p.lead, p.length-p.lead, p.rate),
+		Title: fmt.Sprintf("a change every %v, from %v on, for %v at %.0f requests/s",
+			p.interval, p.lead.Round(time.Millisecond), (p.length - p.lead).Round(time.Millisecond), p.rate),
 		Columns: []string{
 			"peer", "changes", "failed", "kinds", "p50 us", "p99 us", "max us", "p99 of quiet seconds", "p99 of seconds with a change",
 			"client connections a change", "server connections a change", "processes", "RSS MiB", "CPU us/request quiet", "CPU us/request changing",
