@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"spillway/bench/account"
+	"spillway/bench/report"
 )
 
 // Sample is one measurement: one peer, one load, one round.
@@ -31,6 +32,8 @@ type Sample struct {
 	// share that anybody used.
 	ProxyBusy float64 `json:"proxy_busy"`
 	CoreBusy  float64 `json:"core_busy"`
+
+	report *report.Report // of our own generator, if that made the load
 }
 
 // Run starts the peers, measures them in interleaved rounds and ends them.
@@ -145,13 +148,12 @@ func (s *Sample) line(rounds int) string {
 // measure makes one load of that kind on a peer.
 func (l *lab) measure(ctx context.Context, s subject, k kind, d time.Duration) (Sample, error) {
 	url := s.url + k.target[1:]
-	out, err := l.sample(s, func() (tally, error) {
-		if k.client == clientWrk {
-			return l.runWrk(ctx, url, k.connections, d)
-		}
-		r, err := l.runLoad(ctx, &loadSpec{URL: url, Connections: k.connections, Duration: d})
-		return tallyOf(r), err
-	})
+	if k.client == clientOwn {
+		out, err := l.drive(ctx, s, loadSpec{URL: url, Connections: k.connections, Duration: d})
+		out.Body = bodySizes[k.target]
+		return out, err
+	}
+	out, err := l.sample(s, func() (tally, error) { return l.runWrk(ctx, url, k.connections, d) })
 	out.Connections, out.Body, out.Client = k.connections, bodySizes[k.target], k.client
 	return out, err
 }

@@ -18,7 +18,7 @@ func fullConnections(o *Options) {
 
 func shortConnections(o *Options) {
 	o.Connections = []int{100}
-	o.Rounds, o.Duration = 1, 100*time.Millisecond
+	o.Rounds, o.Duration = 1, 300*time.Millisecond
 }
 
 // freshConnections is how many clients open connections at once where each
