@@ -92,17 +92,17 @@ func (l *lab) runLoad(ctx context.Context, spec *loadSpec) (*report.Report, erro
 }
 
 // drive makes a load on one subject between two readings of the clocks.
-func (l *lab) drive(ctx context.Context, s subject, spec loadSpec) (Sample, *report.Report, error) {
+func (l *lab) drive(ctx context.Context, s subject, spec loadSpec) (Sample, error) {
 	var r *report.Report
 	sample, err := l.sample(s, func() (_ tally, err error) {
 		r, err = l.runLoad(ctx, &spec)
 		return tallyOf(r), err
 	})
-	sample.Connections, sample.Client = spec.Connections, clientOwn
-	return sample, r, err
+	sample.Connections, sample.Client, sample.report = spec.Connections, clientOwn, r
+	return sample, err
 }
 
-// loadOf is the report in the words of wrk's.
+// tallyOf is the report in the words of wrk's.
 func tallyOf(r *report.Report) tally {
 	if r == nil {
 		return tally{}

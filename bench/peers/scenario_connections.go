@@ -140,7 +140,7 @@ func (s *study) freshRounds(ctx context.Context) ([]Sample, error) {
 			if peer.pid == 0 || peer.name == forwarderName {
 				continue
 			}
-			sample, _, err := s.drive(ctx, peer, loadSpec{
+			sample, err := s.drive(ctx, peer, loadSpec{
 				URL: peer.url, Connections: freshConnections, Fresh: true, Duration: s.o.Duration,
 			})
 			if err != nil {

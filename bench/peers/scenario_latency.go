@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"spillway/bench/peers/figures"
-	"spillway/bench/report"
 )
 
 // shares are the parts of nginx's maximum at which latency is measured.
@@ -25,11 +24,10 @@ func shortLatency(o *Options) {
 // timed is one open-loop measurement.
 type timed struct {
 	Sample
-	Share  float64        `json:"share"`
-	Report *report.Report `json:"-"` // the merged one of a peer is among the runs
-	Valid  bool           `json:"valid"`
-	P999   float64        `json:"p99_9_us"`
-	Lag    float64        `json:"lag_p99_us"`
+	Share float64 `json:"share"`
+	Valid bool    `json:"valid"`
+	P999  float64 `json:"p99_9_us"`
+	Lag   float64 `json:"lag_p99_us"`
 }
 
 // runLatency loads every peer at the same rates, which are shares of what nginx
@@ -78,7 +76,7 @@ func (s *study) most(ctx context.Context) (float64, error) {
 			base = peer
 		}
 	}
-	sample, _, err := s.drive(ctx, base, loadSpec{URL: base.url, Connections: s.o.Connections[0], Duration: s.o.Duration})
+	sample, err := s.drive(ctx, base, loadSpec{URL: base.url, Connections: s.o.Connections[0], Duration: s.o.Duration})
 	if err != nil {
 		return 0, err
 	}
@@ -91,15 +89,16 @@ func (s *study) atRate(ctx context.Context, most, share float64) ([]timed, error
 	var all []timed
 	for round := 1; round <= s.o.Rounds; round++ {
 		for _, peer := range s.subjects {
-			sample, r, err := s.drive(ctx, peer, loadSpec{
+			sample, err := s.drive(ctx, peer, loadSpec{
 				URL: peer.url, Rate: share * most, Connections: s.o.Connections[0], Duration: s.o.Duration,
 			})
 			if err != nil {
 				return nil, err
 			}
 			sample.Round, sample.Body = round, bodySize
+			r := sample.report
 			m := timed{
-				Sample: sample, Share: share, Report: r, Valid: r.Valid,
+				Sample: sample, Share: share, Valid: r.Valid,
 				P999: r.Latency.Corrected.P999, Lag: r.Latency.GeneratorLag.P99,
 			}
 			all = append(all, m)
@@ -166,8 +165,8 @@ func runsOf(subjects []subject, measured []timed) []figures.Run {
 	var runs []figures.Run
 	for i := range subjects {
 		m := measured[i]
-		m.Report.Load.URL = m.Peer
-		runs = append(runs, figures.Run{Name: m.Peer, Report: m.Report})
+		m.report.Load.URL = m.Peer
+		runs = append(runs, figures.Run{Name: m.Peer, Report: m.report})
 	}
 	return runs
 }

@@ -91,7 +91,7 @@ func (s *study) changes(ctx context.Context, keep int) error {
 		}
 		s.result.Tables = append(s.result.Tables, changeTable(all, p), timelineTable(all, p))
 		for _, c := range all {
-			s.result.Runs = append(s.result.Runs, figures.Run{Name: fmt.Sprintf("%s, a change every %v", c.Peer, interval), Report: c.report})
+			s.result.Runs = append(s.result.Runs, figures.Run{Name: s.runName(c, interval), Report: c.report})
 		}
 		raw = append(raw, all...)
 	}
@@ -100,6 +100,14 @@ func (s *study) changes(ctx context.Context, keep int) error {
 	s.note("the time to the first request runs from before the write (of the key, the configuration file, the command) to the moment the new server has a request; nginx and haproxy have no registry before them here, which would add its own delay")
 	s.note("connections per change: what clients had to open anew, and what the proxy opened to servers")
 	return nil
+}
+
+// runName tells the runs of several intervals apart.
+func (s *study) runName(c *Changed, interval time.Duration) string {
+	if len(s.o.intervals) == 1 {
+		return c.Peer
+	}
+	return fmt.Sprintf("%s, %v", c.Peer, interval)
 }
 
 // ways are the ways of changing servers that are installed and were asked for,
@@ -167,7 +175,7 @@ func (s *study) halfOfMost(ctx context.Context) (float64, error) {
 			base = peer
 		}
 	}
-	sample, _, err := s.drive(ctx, base, loadSpec{URL: base.url, Connections: s.o.Connections[0], Duration: 3 * time.Second})
+	sample, err := s.drive(ctx, base, loadSpec{URL: base.url, Connections: s.o.Connections[0], Duration: 3 * time.Second})
 	if err != nil {
 		return 0, err
 	}

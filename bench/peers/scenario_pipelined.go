@@ -77,7 +77,7 @@ func (s *study) pipelined(ctx context.Context) ([]Sample, error) {
 	var samples []Sample
 	for round := 0; round <= s.o.Rounds; round++ { // round 0 warms up
 		for _, peer := range s.subjects {
-			sample, _, err := s.drive(ctx, peer, loadSpec{
+			sample, err := s.drive(ctx, peer, loadSpec{
 				URL: peer.url, Connections: s.o.Connections[0], Pipeline: pipelineDepth, Duration: s.o.Duration,
 			})
 			if err != nil {
