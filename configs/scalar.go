@@ -189,9 +189,13 @@ func sizeHint(text string) string {
 }
 
 // parsePrefix reads a network or a single address. Bits below the mask are
-// cleared.
+// cleared; a network of v4-mapped addresses is that of the v4 ones, since
+// clients are unmapped too.
 func parsePrefix(text string) (netip.Prefix, bool) {
 	if p, err := netip.ParsePrefix(text); err == nil {
+		if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 {
+			p = netip.PrefixFrom(a.Unmap(), p.Bits()-96)
+		}
 		return p.Masked(), true
 	}
 	a, err := netip.ParseAddr(text)

@@ -88,7 +88,7 @@ func ownShortage(errno syscall.Errno) bool {
 // dial starts a connection for the exchange. It returns the error if that
 // failed at once.
 func (ex *exchange) dial(s *server) syscall.Errno {
-	ex.times.dialed = ex.l.loop.Clock()
+	ex.times.dialed, ex.times.connected = ex.l.loop.Clock(), 0
 	u, errno := ex.lp.connect(s, ex)
 	if errno != 0 {
 		return errno
