@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -96,11 +97,23 @@ func (f framed) write(w io.Writer, body io.Reader) error {
 	return err
 }
 
-func (f framed) check(r io.Reader, size int64) error {
-	if f.chunked {
-		r = httputil.NewChunkedReader(r)
+// check reads a whole body, the end of its framing included: who sends it may
+// still be at that when its last byte is here.
+func (f framed) check(r *bufio.Reader, size int64) error {
+	if !f.chunked {
+		return checkPattern(r, size)
 	}
-	return checkPattern(r, size)
+	chunks := httputil.NewChunkedReader(r)
+	if err := checkPattern(chunks, size); err != nil {
+		return err
+	}
+	if n, err := chunks.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		return fmt.Errorf("%d bytes and %v behind the body", n, err)
+	}
+	if end, err := io.ReadAll(io.LimitReader(r, 2)); string(end) != "\r\n" {
+		return fmt.Errorf("the last chunk is followed by %q, %v", end, err)
+	}
+	return nil
 }
 
 // unrecorded serves one request with a large body: it is not kept.
