@@ -4,14 +4,12 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
 
-	"spillway/internal/buildinfo"
+	"spillway/bench/report"
 )
 
 // Environment is where and with what the figures were taken. Figures of two
@@ -31,17 +29,18 @@ type Environment struct {
 }
 
 func describe(ctx context.Context, l *lab, chosen []definition) Environment {
+	machine := report.DescribeOn(l.proxyCPU)
 	e := Environment{
 		Time:        time.Now().UTC().Truncate(time.Second),
-		CPU:         cpuModel(),
-		Processors:  runtime.NumCPU(),
+		CPU:         machine.CPU,
+		Processors:  machine.Processors,
 		ProxyCPU:    l.proxyCPU,
 		ClientCPU:   l.clientCPU,
-		Governor:    firstLine(fmt.Sprintf("/sys/devices/system/cpu/cpu%d/cpufreq/scaling_governor", l.proxyCPU)),
-		Kernel:      firstLine("/proc/sys/kernel/osrelease"),
-		LoadAverage: firstLine("/proc/loadavg"),
-		Go:          runtime.Version(),
-		Versions:    map[string]string{"bench": buildinfo.Get().String(), "wrk": programOutput(ctx, "wrk", "-v")},
+		Governor:    machine.Governor,
+		Kernel:      machine.Kernel,
+		LoadAverage: machine.LoadAverage,
+		Go:          machine.Go,
+		Versions:    map[string]string{"bench": machine.Version, "wrk": programOutput(ctx, "wrk", "-v")},
 		Configs:     map[string]string{},
 	}
 	for _, d := range chosen {
@@ -77,24 +76,4 @@ func (e *Environment) text() string {
 		b.WriteByte('\n')
 	}
 	return b.String()
-}
-
-func cpuModel() string {
-	text, _ := os.ReadFile("/proc/cpuinfo")
-	for line := range strings.Lines(string(text)) {
-		name, value, _ := strings.Cut(line, ":")
-		if strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return runtime.GOARCH
-}
-
-func firstLine(path string) string {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return "unknown"
-	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	return line
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"strings"
@@ -25,12 +26,16 @@ type Environment struct {
 }
 
 // Describe looks at this machine.
-func Describe() Environment {
+func Describe() Environment { return DescribeOn(0) }
+
+// DescribeOn looks at this machine, and at one of its processors for what may
+// differ between them.
+func DescribeOn(processor int) Environment {
 	host, _ := os.Hostname()
 	return Environment{
 		CPU:         cpuModel(),
 		Processors:  runtime.NumCPU(),
-		Governor:    firstLine("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+		Governor:    firstLine(fmt.Sprintf("/sys/devices/system/cpu/cpu%d/cpufreq/scaling_governor", processor)),
 		Kernel:      firstLine("/proc/sys/kernel/osrelease"),
 		LoadAverage: firstLine("/proc/loadavg"),
 		Go:          runtime.Version(),

@@ -66,15 +66,7 @@ func WritePage(w io.Writer, reports []*Report, names []string) error {
 
 func (r *Report) latencyRows() []latencyRow {
 	var rows []latencyRow
-	for _, d := range []struct {
-		name string
-		q    *Quantiles
-	}{
-		{"corrected", &r.Latency.Corrected},
-		{"raw", &r.Latency.Raw},
-		{"generator lag", &r.Latency.GeneratorLag},
-		{"connect", &r.Latency.Connect},
-	} {
+	for _, d := range r.Latency.series() {
 		if d.q.Count == 0 {
 			continue
 		}

@@ -54,18 +54,23 @@ func (l *Load) Sentence(trials int) string {
 	return s
 }
 
+// series is a distribution by the name it is shown with.
+type series struct {
+	name string
+	q    *Quantiles
+}
+
+// series returns the distributions in the order they are shown in.
+func (l *Latency) series() []series {
+	return []series{
+		{"corrected", &l.Corrected}, {"raw", &l.Raw}, {"generator lag", &l.GeneratorLag}, {"connect", &l.Connect},
+	}
+}
+
 func (r *Report) textLatency(b *strings.Builder) {
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "latency\tmean\tp50\tp90\tp99\tp99.9\tp99.99\tmax\t")
-	for _, row := range []struct {
-		name string
-		q    *Quantiles
-	}{
-		{"corrected", &r.Latency.Corrected},
-		{"raw", &r.Latency.Raw},
-		{"generator lag", &r.Latency.GeneratorLag},
-		{"connect", &r.Latency.Connect},
-	} {
+	for _, row := range r.Latency.series() {
 		if row.q.Count == 0 {
 			continue
 		}

@@ -88,9 +88,8 @@ type Engine struct {
 	cfg   atomic.Pointer[Config]
 	loops []*loop
 
-	active   atomic.Int64 // client connections, all loops
-	perAddr  addrCount
-	draining atomic.Bool
+	active  atomic.Int64 // client connections, all loops
+	perAddr addrCount
 
 	mu        sync.Mutex
 	listeners map[string]*listener
@@ -259,7 +258,6 @@ func (e *Engine) wait(f func(*loop)) {
 // Drain makes every answer from now on end its connection; the engine goes
 // on accepting.
 func (e *Engine) Drain() {
-	e.draining.Store(true)
 	e.each(func(l *loop) { l.draining = true })
 }
 
