@@ -5,8 +5,8 @@
 // stateless: everything it knows it reads from the provider, whose List is the
 // only truth about what exists. Retrying, pacing, resolving doubt, refusing
 // writes of a dry run, counting and auditing are wrappers around a driver
-// (wrap.go), never parts of one. Package cloudtest holds the suite that every
-// driver passes.
+// (Wrap assembles them), never parts of one. Package cloudtest holds the suite
+// that every driver passes; docs/cloud-drivers.md tells how to write one.
 //
 // Drivers are safe for concurrent use and start no goroutine that outlives a
 // call.
@@ -27,7 +27,10 @@ type Driver interface {
 	// Create asks for a batch. It returns what the provider said it made, which
 	// may be fewer than asked (at least one). The same Token with the same
 	// request gives the same machines for as long as the provider remembers
-	// tokens. An error of kind Ambiguous means that machines may exist.
+	// tokens (Description.ClientToken), or for as long as machines of those
+	// names and that TagOrder exist (Description.UniqueNames); a driver with
+	// neither buys again. An error of kind Ambiguous means that machines may
+	// exist. The driver keeps neither r nor what it points to.
 	Create(ctx context.Context, r CreateRequest) ([]Machine, error)
 	// List returns every machine with all the given tags, whatever its state,
 	// all pages of it. A machine may appear late (Description.ListLag).
@@ -73,12 +76,15 @@ type Description struct {
 	// after its end.
 	ListLag time.Duration
 	// Limits are the provider's own limits of requests, by kind of call
-	// ("create", "list", "delete", "stop"); "" is for the others.
+	// ("create", "list", "delete", "stop", "start", "offerings", "events"); ""
+	// is one bucket for all the others. A kind that the provider counts twice,
+	// by calls and by machines, has its second limit under the name with
+	// "-machines" after it.
 	Limits map[string]Limit
 }
 
-// Limit is a token bucket: Burst at once, then Rate a second. Per counts
-// machines instead of calls where the provider does so.
+// Limit is a token bucket: Burst at once, then Rate a second. Machines: it
+// counts the machines that a call is about instead of calls.
 type Limit struct {
 	Rate     float64
 	Burst    int

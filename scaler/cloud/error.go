@@ -55,6 +55,16 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// ParseKind is the inverse of Kind.String.
+func ParseKind(name string) (Kind, bool) {
+	for k := Transient; k <= DryRun; k++ {
+		if k.String() == name {
+			return k, true
+		}
+	}
+	return Transient, false
+}
+
 // KindOf returns the kind of err, Transient for errors that are not ours.
 func KindOf(err error) Kind {
 	var e *Error
