@@ -59,7 +59,7 @@ var Rules = []Rule{
 		Why: "cmd wires packages together; what another package needs of it belongs elsewhere",
 	},
 	{
-		Number: "2", Of: []string{"gateway/http1", "gateway/route", "gateway/upstream", "scaler/policy", "scaler/placement", "bench/hist"},
+		Number: "2", Of: []string{"gateway/http1", "gateway/route", "gateway/upstream", "scaler/policy", "scaler/placement", "scaler/fleet", "bench/hist"},
 		Only: nothing,
 		Why:  "it is pure: standard library only, so that it can be fuzzed, reused and understood alone",
 	},
@@ -107,7 +107,7 @@ var Rules = []Rule{
 	{
 		Number: "7", Of: []string{"..."},
 		Homes: map[string][]string{
-			"github.com/hashicorp/consul/": {"upsync/consul", "scaler/leader", "scaler/registry"},
+			"github.com/hashicorp/consul/": {"upsync/consul", "scaler/leader", "scaler/ledger", "scaler/registry"},
 			"github.com/docker/":           {"scaler/docker"},
 			"github.com/prometheus/":       {"gateway/metrics", "upsync/metrics", "scaler/metrics"},
 			"github.com/goccy/go-yaml":     {"configs", "cmd/...", "bench/scenario"},

@@ -24,3 +24,6 @@ type Effect struct {
 	Kind Kind
 	ID   string
 }
+
+// one is the list of a single effect.
+func one(k Kind, id string) []Effect { return []Effect{{Kind: k, ID: id}} }
