@@ -57,12 +57,6 @@ func guessSource(u *Upstream) string {
 	return ""
 }
 
-func (k *checker) required(path, value, allowed string) {
-	if value == "" {
-		k.fail(path, "nothing", allowed, "")
-	}
-}
-
 func (k *checker) servers(path string, servers []ServerLine) {
 	if len(servers) == 0 {
 		k.fail(path, "no server", "a list, each "+allowedServer, "")

@@ -33,8 +33,7 @@ type Config struct {
 	// wins, in the order of the file; a request no route matches gets 404.
 	Routes []Route `yaml:"routes"`
 
-	origins  map[string]Origin
-	warnings Errors
+	book
 }
 
 // Gateway is the listening side.
@@ -71,6 +70,13 @@ type Gateway struct {
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"`
 	// One line for each request.
 	AccessLog AccessLog `yaml:"access_log"`
+	// File in which each second of each upstream with traffic is recorded, a
+	// line of about 100 bytes, for the scaler's replay; empty or off records
+	// none.
+	Trace string `yaml:"trace"`
+	// Size at which the trace becomes PATH.1, whose predecessor is lost: the
+	// two files take twice this at most.
+	TraceSize Size `yaml:"trace_size" min:"64KiB" max:"64GiB"`
 }
 
 // Listen is one listening address.
@@ -160,6 +166,19 @@ type Admin struct {
 	Token Secret `yaml:"token"`
 	// File that holds the token, read again when it changes. Instead of token.
 	TokenFile string `yaml:"token_file"`
+	// Bearer token that every other request must carry, but for probes
+	// (/-/healthy, /-/ready, /ping); token does as well. Set it when others
+	// than this machine can connect. Empty asks for none.
+	ReadToken Secret `yaml:"read_token"`
+	// Register this gateway in Consul, so that scalers find its signals. It is
+	// registered anew within seconds when the agent forgot it, and removed at
+	// the end.
+	Register bool `yaml:"register"`
+	// Name of the service it registers as.
+	RegisterAs string `yaml:"register_as"`
+	// Address others reach it at: IP or IP:port. Empty is the one it listens
+	// on, which has to be a certain address then.
+	Advertise string `yaml:"advertise"`
 }
 
 // Log is the application log, written to standard error.

@@ -33,9 +33,17 @@ const (
 // decoder lays one source of values after another over a configuration and
 // remembers where each came from.
 type decoder struct {
-	cfg  *Config
-	file string // name of the file in messages, "" without one
+	root reflect.Value // the struct that is filled
+	book *book         // of that struct
+	env  string        // what the names of its variables begin with
+	file string        // name of the file in messages, "" without one
 	errs Errors
+}
+
+// newDecoder fills the struct that cfg points to.
+func newDecoder(cfg any, b *book, env string) *decoder {
+	b.origins = map[string]Origin{}
+	return &decoder{root: reflect.ValueOf(cfg).Elem(), book: b, env: env}
 }
 
 // fail records a mistake at a place in the file.
@@ -46,7 +54,7 @@ func (d *decoder) fail(line, col int, key string, v *valueError) {
 }
 
 func (d *decoder) place(path string, line, col int) {
-	d.cfg.origins[path] = Origin{From: "file", File: d.file, Line: line, Col: col, rank: rankFile}
+	d.book.origins[path] = Origin{From: "file", File: d.file, Line: line, Col: col, rank: rankFile}
 }
 
 // document decodes the root of a file.
@@ -55,7 +63,7 @@ func (d *decoder) document(root *node) {
 	if root == nil {
 		return
 	}
-	d.value(root, reflect.ValueOf(d.cfg).Elem(), rules{}, "")
+	d.value(root, d.root, rules{}, "")
 }
 
 // value decodes n into v. Nothing (a key without a value) leaves the default.
@@ -73,6 +81,8 @@ func (d *decoder) value(n *node, v reflect.Value, r rules, path string) {
 		d.list(n, v, r, path)
 	case kindNamed:
 		d.named(n, v, path)
+	case kindTexts:
+		d.texts(n, v, path)
 	default:
 		d.scalar(n, v, r, path)
 	}
@@ -114,6 +124,8 @@ func fits(n nodeKind, k kind) bool {
 		return n == nodeBool
 	case kindInt:
 		return n == nodeInt
+	case kindFloat:
+		return n == nodeInt || n == nodeFloat
 	case kindDuration, kindSize:
 		return n == nodeString || n == nodeInt
 	}
@@ -179,23 +191,56 @@ func (d *decoder) list(n *node, v reflect.Value, r rules, path string) {
 			d.wrongType(it, elem, r, item(path, i))
 			continue
 		}
+		out.Index(i).Set(elementDefault(elem, it))
 		d.value(it, out.Index(i), r, item(path, i))
 	}
 	v.Set(out)
 }
 
-// named decodes the upstreams: a mapping whose keys are names.
+// elementDefault is what an element of a list or of a mapping from names is
+// before n is read into it.
+func elementDefault(t reflect.Type, n *node) reflect.Value {
+	if t == reflect.TypeFor[Upstream]() {
+		return reflect.ValueOf(DefaultUpstream(sourceOf(n)))
+	}
+	return scalerElement(t)
+}
+
+// texts decodes a mapping from names to texts.
+func (d *decoder) texts(n *node, v reflect.Value, path string) {
+	if n.kind != nodeMap {
+		d.wrongType(n, v.Type(), rules{}, path)
+		return
+	}
+	out := reflect.MakeMap(v.Type())
+	for _, p := range n.pairs {
+		sub := join(path, p.key)
+		if !fits(p.value.kind, kindString) {
+			d.wrongType(p.value, v.Type().Elem(), rules{}, sub)
+			continue
+		}
+		d.place(sub, p.value.line, p.value.col)
+		out.SetMapIndex(reflect.ValueOf(p.key), reflect.ValueOf(p.value.text))
+	}
+	v.Set(out)
+}
+
+// named decodes sections by name, such as the upstreams.
 func (d *decoder) named(n *node, v reflect.Value, path string) {
 	if n.kind != nodeMap {
 		d.wrongType(n, v.Type(), rules{}, path)
 		return
 	}
 	for _, p := range n.pairs {
-		u := DefaultUpstream(sourceOf(p.value))
+		elem := reflect.New(v.Type().Elem()).Elem()
+		elem.Set(elementDefault(elem.Type(), p.value))
 		sub := join(path, p.key)
-		d.value(p.value, reflect.ValueOf(&u).Elem(), rules{}, sub)
+		d.value(p.value, elem, rules{}, sub)
 		d.place(sub, p.line, p.col)
-		d.cfg.Upstreams[p.key] = u
+		if v.IsNil() {
+			v.Set(reflect.MakeMap(v.Type()))
+		}
+		v.SetMapIndex(reflect.ValueOf(p.key), elem)
 	}
 }
 

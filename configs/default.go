@@ -11,7 +11,7 @@ import (
 func Default() *Config {
 	return &Config{
 		Gateway: defaultGateway(),
-		Admin:   Admin{Listen: "127.0.0.1:9901"},
+		Admin:   Admin{Listen: "127.0.0.1:9901", RegisterAs: "spillway-gateway"},
 		Log:     Log{Level: "info", Format: "auto"},
 		Consul: Consul{
 			Address:     "127.0.0.1:8500",
@@ -44,6 +44,7 @@ func defaultGateway() Gateway {
 		ClientHalfClose: "cancel",
 		ShutdownTimeout: 30 * time.Second,
 		AccessLog:       AccessLog{Format: "combined"},
+		TraceSize:       256 << 20,
 	}
 }
 

@@ -16,14 +16,18 @@ import (
 // same, secrets excepted: those are "***". With provenance each value carries
 // a comment that says where it comes from.
 func Effective(c *Config, provenance bool) []byte {
-	w := writer{c: c, provenance: provenance}
-	w.section(reflect.ValueOf(c).Elem(), "", 0)
+	return effective(c, &c.book, provenance)
+}
+
+func effective(cfg any, b *book, provenance bool) []byte {
+	w := writer{book: b, provenance: provenance}
+	w.section(reflect.ValueOf(cfg).Elem(), "", 0)
 	return w.out.Bytes()
 }
 
 // writer prints a configuration in the order of its declaration.
 type writer struct {
-	c          *Config
+	book       *book
 	provenance bool
 	out        bytes.Buffer
 }
@@ -32,7 +36,7 @@ func (w *writer) line(depth int, text, path string) {
 	w.out.WriteString(strings.Repeat("  ", depth))
 	w.out.WriteString(text)
 	if w.provenance && path != "" {
-		w.out.WriteString("  # " + w.c.Origin(path).String())
+		w.out.WriteString("  # " + w.book.Origin(path).String())
 	}
 	w.out.WriteByte('\n')
 }
@@ -59,13 +63,16 @@ func (w *writer) entry(key string, v reflect.Value, path string, depth int) {
 		w.section(v, path, depth+1)
 	case k.scalar():
 		w.line(depth, key+": "+formatYAML(v), path)
-	case v.Len() == 0 && k == kindNamed:
+	case v.Len() == 0 && (k == kindNamed || k == kindTexts):
 		w.line(depth, key+": {}", path)
 	case v.Len() == 0:
 		w.line(depth, key+": []", path)
 	case k == kindNamed:
 		w.line(depth, key+":", "")
 		w.named(v, path, depth+1)
+	case k == kindTexts:
+		w.line(depth, key+":", "")
+		w.texts(v, path, depth+1)
 	case kindOf(v.Type().Elem()).scalar():
 		w.line(depth, key+": "+flow(v), path)
 	default:
@@ -74,10 +81,21 @@ func (w *writer) entry(key string, v reflect.Value, path string, depth int) {
 	}
 }
 
-func (w *writer) named(v reflect.Value, path string, depth int) {
-	keys := v.MapKeys()
+// sortedKeys are the keys of a map in order.
+func sortedKeys(m reflect.Value) []reflect.Value {
+	keys := m.MapKeys()
 	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
-	for _, key := range keys {
+	return keys
+}
+
+func (w *writer) texts(v reflect.Value, path string, depth int) {
+	for _, key := range sortedKeys(v) {
+		w.line(depth, quote(key.String())+": "+quote(v.MapIndex(key).String()), join(path, key.String()))
+	}
+}
+
+func (w *writer) named(v reflect.Value, path string, depth int) {
+	for _, key := range sortedKeys(v) {
 		name := key.String()
 		w.line(depth, quote(name)+":", "")
 		w.section(v.MapIndex(key), join(path, name), depth+1)
@@ -117,6 +135,8 @@ func formatScalar(v reflect.Value) string {
 		return strconv.FormatBool(x)
 	case int:
 		return strconv.Itoa(x)
+	case float64:
+		return strconv.FormatFloat(x, 'f', -1, 64)
 	}
 	return v.String()
 }
@@ -124,7 +144,7 @@ func formatScalar(v reflect.Value) string {
 func formatYAML(v reflect.Value) string {
 	text := formatScalar(v)
 	switch kindOf(v.Type()) {
-	case kindBool, kindInt, kindDuration, kindSize:
+	case kindBool, kindInt, kindFloat, kindDuration, kindSize:
 		return text
 	}
 	return quote(text)

@@ -9,15 +9,20 @@ import (
 
 // EnvName is the variable that sets the option of that path:
 // SPILLWAY_GATEWAY_LISTEN for gateway.listen.
-func EnvName(path string) string {
-	return "SPILLWAY_" + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
+func EnvName(path string) string { return envName(envPrefix, path) }
+
+// envPrefix begins the variables of the gateway.
+const envPrefix = "SPILLWAY_"
+
+func envName(prefix, path string) string {
+	return prefix + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
 }
 
 // environment lays the SPILLWAY variables over the configuration. Lists are
 // separated by commas.
 func (d *decoder) environment(lookup func(string) (string, bool)) {
-	eachLeaf(reflect.ValueOf(d.cfg).Elem(), "", func(path string, f field, v reflect.Value) {
-		name := EnvName(path)
+	eachLeaf(d.root, "", func(path string, f field, v reflect.Value) {
+		name := envName(d.env, path)
 		if text, ok := lookup(name); ok && text != "" {
 			d.text(text, v, f.rules, path, Origin{From: name, rank: rankEnv})
 		}
@@ -45,12 +50,12 @@ func (d *decoder) textList(parts []string, v reflect.Value, r rules, path string
 		elem, sub, er := out.Index(i), item(path, i), r
 		if f, ok := shortElem(v.Type().Elem()); ok {
 			elem, sub, er = elem.Field(f.index), join(sub, f.name), f.rules
-			d.cfg.origins[item(path, i)] = from
+			d.book.origins[item(path, i)] = from
 		}
 		d.textScalar(part, elem, er, sub, path, from)
 	}
 	v.Set(out)
-	d.cfg.origins[path] = from
+	d.book.origins[path] = from
 }
 
 func shortElem(t reflect.Type) (field, bool) {
@@ -68,59 +73,70 @@ func (d *decoder) textScalar(text string, v reflect.Value, r rules, path, option
 		return
 	}
 	v.Set(parsed)
-	d.cfg.origins[path] = from
+	d.book.origins[path] = from
 }
 
 // consulEnvironment reads the variables that Consul's own tools honour. They
-// are weaker than the file: they describe the machine, not this gateway.
+// are weaker than the file: they describe the machine, not this program.
 func (d *decoder) consulEnvironment(lookup func(string) (string, bool)) {
-	c := &d.cfg.Consul
-	texts := []struct {
-		name, key string
-		dst       *string
-	}{
-		{"CONSUL_HTTP_ADDR", "address", &c.Address},
-		{"CONSUL_HTTP_TOKEN", "token", (*string)(&c.Token)},
-		{"CONSUL_HTTP_TOKEN_FILE", "token_file", &c.TokenFile},
-		{"CONSUL_NAMESPACE", "namespace", &c.Namespace},
-		{"CONSUL_PARTITION", "partition", &c.Partition},
-		{"CONSUL_CACERT", "tls.ca_file", &c.TLS.CAFile},
-		{"CONSUL_CLIENT_CERT", "tls.cert_file", &c.TLS.CertFile},
-		{"CONSUL_CLIENT_KEY", "tls.key_file", &c.TLS.KeyFile},
-		{"CONSUL_TLS_SERVER_NAME", "tls.server_name", &c.TLS.ServerName},
-	}
-	for _, t := range texts {
+	keys := map[string]reflect.Value{}
+	eachLeaf(d.root, "", func(path string, _ field, v reflect.Value) { keys[path] = v })
+	for _, t := range consulTexts() {
 		if text, ok := lookup(t.name); ok && text != "" {
-			*t.dst = strings.TrimPrefix(text, "tcp://")
-			d.consulOrigin(t.name, t.key)
+			d.consulSet(keys, t, reflect.ValueOf(strings.TrimPrefix(text, "tcp://")))
 		}
 	}
-	d.consulSwitch(lookup, "CONSUL_HTTP_SSL", "scheme", func(on bool) {
+	d.consulSwitch(lookup, consulVariable{"CONSUL_HTTP_SSL", "consul.scheme"}, func(v consulVariable, on bool) {
 		if on {
-			c.Scheme = "https"
+			d.consulSet(keys, v, reflect.ValueOf("https"))
+		} else {
+			d.consulOrigin(v)
 		}
 	})
-	d.consulSwitch(lookup, "CONSUL_HTTP_SSL_VERIFY", "tls.insecure_skip_verify", func(on bool) {
-		c.TLS.InsecureSkipVerify = !on
+	d.consulSwitch(lookup, consulVariable{"CONSUL_HTTP_SSL_VERIFY", "consul.tls.insecure_skip_verify"}, func(v consulVariable, on bool) {
+		d.consulSet(keys, v, reflect.ValueOf(!on))
 	})
 }
 
-func (d *decoder) consulOrigin(name, key string) {
-	d.cfg.origins["consul."+key] = Origin{From: name, rank: rankConsulEnv}
+// consulVariable sets the option at path.
+type consulVariable struct{ name, path string }
+
+func consulTexts() []consulVariable {
+	return []consulVariable{
+		{"CONSUL_HTTP_ADDR", "consul.address"},
+		{"CONSUL_HTTP_TOKEN", "consul.token"},
+		{"CONSUL_HTTP_TOKEN_FILE", "consul.token_file"},
+		{"CONSUL_NAMESPACE", "consul.namespace"},
+		{"CONSUL_PARTITION", "consul.partition"},
+		{"CONSUL_CACERT", "consul.tls.ca_file"},
+		{"CONSUL_CLIENT_CERT", "consul.tls.cert_file"},
+		{"CONSUL_CLIENT_KEY", "consul.tls.key_file"},
+		{"CONSUL_TLS_SERVER_NAME", "consul.tls.server_name"},
+	}
+}
+
+func (d *decoder) consulSet(keys map[string]reflect.Value, v consulVariable, value reflect.Value) {
+	if dst, ok := keys[v.path]; ok {
+		dst.Set(value.Convert(dst.Type()))
+		d.consulOrigin(v)
+	}
+}
+
+func (d *decoder) consulOrigin(v consulVariable) {
+	d.book.origins[v.path] = Origin{From: v.name, rank: rankConsulEnv}
 }
 
 // consulSwitch reads a variable as Consul's client does: 1, t, true, 0, f,
 // false.
-func (d *decoder) consulSwitch(lookup func(string) (string, bool), name, key string, set func(bool)) {
-	text, ok := lookup(name)
+func (d *decoder) consulSwitch(lookup func(string) (string, bool), v consulVariable, set func(consulVariable, bool)) {
+	text, ok := lookup(v.name)
 	if !ok || text == "" {
 		return
 	}
 	on, err := strconv.ParseBool(text)
 	if err != nil {
-		d.errs = append(d.errs, &Error{From: name, Key: "consul." + key, Found: fmt.Sprintf("%q", text), Allowed: "true or false"})
+		d.errs = append(d.errs, &Error{From: v.name, Key: v.path, Found: fmt.Sprintf("%q", text), Allowed: "true or false"})
 		return
 	}
-	set(on)
-	d.consulOrigin(name, key)
+	set(v, on)
 }

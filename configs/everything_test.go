@@ -111,7 +111,7 @@ func TestEverythingIsGenerated(t *testing.T) {
 
 func TestEverythingNamesEveryKey(t *testing.T) {
 	c := mustLoad(t, Source{Path: everythingPath})
-	eachStruct(func(path string, v reflect.Value) {
+	eachStruct(Default(), func(path string, v reflect.Value) {
 		path = strings.NewReplacer("NAME", "static", "[]", "[0]").Replace(path)
 		for _, f := range fieldsOf(v.Type()) {
 			if p := join("", f.name); c.Origin(strings.TrimPrefix(fmt.Sprintf("%s.%s", path, p), ".")).From != "file" {

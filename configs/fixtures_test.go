@@ -4,13 +4,20 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
+// isScaler tells the scaler's files from the gateway's.
+func isScaler(path string) bool { return strings.HasPrefix(filepath.Base(path), "scaler") }
+
 func fixtures(t *testing.T, pattern string) []string {
 	t.Helper()
 	paths, err := filepath.Glob(pattern)
+	paths = slices.DeleteFunc(paths, func(path string) bool {
+		return isScaler(path) != isScaler(pattern)
+	})
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("found no fixtures %s (%v)", pattern, err)
 	}

@@ -46,7 +46,7 @@ func (d *decoder) flags(f *FlagValues) {
 		if !f.fs.Changed(fl.name) {
 			continue
 		}
-		eachLeaf(reflect.ValueOf(d.cfg).Elem(), "", func(path string, fd field, v reflect.Value) {
+		eachLeaf(d.root, "", func(path string, fd field, v reflect.Value) {
 			from := Origin{From: "--" + fl.name, rank: rankFlag}
 			switch {
 			case path != fl.path:

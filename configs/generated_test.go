@@ -41,7 +41,7 @@ type docs map[string]string
 func readDocs(t *testing.T) docs {
 	t.Helper()
 	d := docs{}
-	for _, name := range []string{"config.go", "upstream.go"} {
+	for _, name := range []string{"config.go", "upstream.go", "scaler.go", "scaler_app.go", "scaler_machines.go", "scaler_policy.go"} {
 		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
@@ -72,18 +72,20 @@ func (d docs) of(t reflect.Type, f field) string { return d[t.Name()+"."+f.goes]
 
 func TestEveryOptionIsDocumented(t *testing.T) {
 	d := readDocs(t)
-	eachStruct(func(_ string, v reflect.Value) {
-		for _, f := range fieldsOf(v.Type()) {
-			if doc := d.of(v.Type(), f); !strings.HasSuffix(doc, ".") {
-				t.Errorf("%s.%s: found the comment %q, want at least one sentence", v.Type().Name(), f.goes, doc)
+	for _, cfg := range []any{Default(), DefaultScaler()} {
+		eachStruct(cfg, func(_ string, v reflect.Value) {
+			for _, f := range fieldsOf(v.Type()) {
+				if doc := d.of(v.Type(), f); !strings.HasSuffix(doc, ".") {
+					t.Errorf("%s.%s: found the comment %q, want at least one sentence", v.Type().Name(), f.goes, doc)
+				}
 			}
-		}
-	})
+		})
+	}
 }
 
-// eachStruct visits the sections in the order of the reference, those of
-// upstreams and routes with their defaults.
-func eachStruct(f func(path string, v reflect.Value)) {
+// eachStruct visits the sections in the order of the reference, those by name
+// and in lists with their defaults.
+func eachStruct(cfg any, f func(path string, v reflect.Value)) {
 	var walk func(path string, v reflect.Value)
 	walk = func(path string, v reflect.Value) {
 		f(path, v)
@@ -93,22 +95,30 @@ func eachStruct(f func(path string, v reflect.Value)) {
 			case kindSection:
 				walk(sub, fv)
 			case kindNamed:
-				walk(sub+".NAME", reflect.ValueOf(DefaultUpstream("")))
+				walk(sub+".NAME", elementDefault(fd.typ.Elem(), &node{}))
 			case kindList:
 				if elem := fd.typ.Elem(); kindOf(elem) == kindSection {
-					walk(sub+"[]", reflect.New(elem).Elem())
+					walk(sub+"[]", elementDefault(elem, &node{}))
 				}
 			}
 		}
 	}
-	walk("", reflect.ValueOf(Default()).Elem())
+	walk("", reflect.ValueOf(cfg).Elem())
 }
 
 func TestGeneratedReference(t *testing.T) {
-	d := readDocs(t)
+	golden(t, "REFERENCE.md", reference(readDocs(t), Default(), referenceHead, envPrefix))
+}
+
+func TestGeneratedScalerReference(t *testing.T) {
+	golden(t, "REFERENCE-scaler.md", reference(readDocs(t), DefaultScaler(), scalerReferenceHead, scalerPrefix))
+}
+
+// reference is the table of every section.
+func reference(d docs, cfg any, head, env string) []byte {
 	var b bytes.Buffer
-	b.WriteString(referenceHead)
-	eachStruct(func(path string, v reflect.Value) {
+	b.WriteString(head)
+	eachStruct(cfg, func(path string, v reflect.Value) {
 		title := path
 		if path == "" {
 			title = "The file"
@@ -116,10 +126,10 @@ func TestGeneratedReference(t *testing.T) {
 		fmt.Fprintf(&b, "\n## %s\n\n| key | value | default | meaning |\n|---|---|---|---|\n", title)
 		for _, f := range fieldsOf(v.Type()) {
 			fmt.Fprintf(&b, "| `%s` | %s | %s | %s%s |\n", f.name, cell(valueText(f)), defaultText(v.Field(f.index)),
-				cell(d.of(v.Type(), f)), envText(path, f))
+				cell(d.of(v.Type(), f)), envText(env, path, f))
 		}
 	})
-	golden(t, "REFERENCE.md", b.Bytes())
+	return b.Bytes()
 }
 
 const referenceHead = `# Configuration reference
@@ -135,6 +145,18 @@ by commas, an empty one counts as unset.
 
 Durations are written ` + "`500ms`, `30s`, `1m30s`, `1h`" + `; sizes ` + "`512`, `64KiB`, `10MiB`, `1GiB`" + `.
 Where a list is allowed, one value alone is a list of one.
+`
+
+const scalerReferenceHead = `# Configuration reference of the scaler
+
+Generated from the comments, tags and defaults in this folder; do not edit
+(go test ./configs -rewrite writes it anew). [examples/scaler.yaml](examples/scaler.yaml)
+has every key in place.
+
+Everything [REFERENCE.md](REFERENCE.md) says of files, durations, sizes and lists holds here too. The
+variable of an option is SPILLWAY_SCALER_ and its path in capitals with underscores; what is
+below a NAME or in a list of sections has none. Capacity is counted in units: cores of a reference
+machine of your choice. Money is in the currency of the offerings' prices.
 `
 
 func cell(s string) string { return strings.ReplaceAll(s, "|", "\\|") }
@@ -160,6 +182,8 @@ func valueText(f field) string {
 		return "section"
 	case k == kindNamed:
 		return "sections by name"
+	case k == kindTexts:
+		return "texts by name"
 	default:
 		return list + kindName(k) + rangeText(f.rules)
 	}
@@ -168,13 +192,14 @@ func valueText(f field) string {
 func kindName(k kind) string {
 	return map[kind]string{
 		kindString: "text", kindSecret: "secret", kindBool: "true or false", kindInt: "number",
+		kindFloat:    "number with fraction",
 		kindDuration: "duration", kindSize: "size", kindPrefix: "network", kindServer: "server",
 	}[k]
 }
 
 func defaultText(v reflect.Value) string {
 	switch k := kindOf(v.Type()); {
-	case k == kindSection || k == kindNamed:
+	case k == kindSection || k == kindNamed || k == kindTexts:
 		return ""
 	case k == kindList && v.Len() == 0:
 		return "`[]`"
@@ -189,17 +214,37 @@ func defaultText(v reflect.Value) string {
 	return ""
 }
 
-func envText(path string, f field) string {
-	if path == "" || strings.ContainsAny(path, "[N") || kindOf(f.typ) == kindSection {
+func envText(prefix, path string, f field) string {
+	switch k := kindOf(f.typ); {
+	case strings.ContainsAny(path, "[N"), k == kindSection, k == kindNamed, k == kindTexts:
+		return ""
+	case path == "" && prefix == envPrefix: // routes
 		return ""
 	}
-	return " `" + EnvName(path+"."+f.name) + "`"
+	return " `" + envName(prefix, strings.TrimPrefix(path+"."+f.name, ".")) + "`"
 }
 
 func TestGeneratedSchema(t *testing.T) {
-	s := readDocs(t).section(reflect.ValueOf(Default()).Elem())
+	text := schemaText(t, Default(), "Spillway configuration")
+	golden(t, "schema.json", text)
+	if !*rewrite && !bytes.Equal(JSONSchema(), text) {
+		t.Error("JSONSchema differs from schema.json")
+	}
+}
+
+func TestGeneratedScalerSchema(t *testing.T) {
+	text := schemaText(t, DefaultScaler(), "Configuration of Spillway's scaler")
+	golden(t, "schema-scaler.json", text)
+	if !*rewrite && !bytes.Equal(ScalerJSONSchema(), text) {
+		t.Error("ScalerJSONSchema differs from schema-scaler.json")
+	}
+}
+
+func schemaText(t *testing.T, cfg any, title string) []byte {
+	t.Helper()
+	s := readDocs(t).section(reflect.ValueOf(cfg).Elem())
 	s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-	s["title"] = "Spillway configuration"
+	s["title"] = title
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -207,10 +252,7 @@ func TestGeneratedSchema(t *testing.T) {
 	if err := enc.Encode(s); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "schema.json", b.Bytes())
-	if !*rewrite && !bytes.Equal(JSONSchema(), b.Bytes()) {
-		t.Error("JSONSchema differs from schema.json")
-	}
+	return b.Bytes()
 }
 
 type object = map[string]any
@@ -234,9 +276,11 @@ func (d docs) schema(t reflect.Type, r rules, def reflect.Value) object {
 		}
 		return s
 	case kindNamed:
-		return object{"type": "object", "additionalProperties": d.section(reflect.ValueOf(DefaultUpstream("")))}
+		return object{"type": "object", "additionalProperties": d.section(elementDefault(t.Elem(), &node{}))}
+	case kindTexts:
+		return object{"type": "object", "additionalProperties": object{"type": []string{"string", "number"}}}
 	case kindList:
-		elem := d.schema(t.Elem(), r, reflect.New(t.Elem()).Elem())
+		elem := d.schema(t.Elem(), r, elementDefault(t.Elem(), &node{}))
 		list := object{"type": "array", "items": elem}
 		if kindOf(t.Elem()).scalar() || hasShort(t.Elem()) {
 			return object{"anyOf": []any{list, elem}}
@@ -252,7 +296,7 @@ func (d docs) schema(t reflect.Type, r rules, def reflect.Value) object {
 }
 
 func jsonDefault(k kind, v reflect.Value) any {
-	if k == kindBool || k == kindInt {
+	if k == kindBool || k == kindInt || k == kindFloat {
 		return v.Interface()
 	}
 	return formatScalar(v)
@@ -262,8 +306,8 @@ func scalarSchema(k kind, r rules) object {
 	switch k {
 	case kindBool:
 		return object{"type": "boolean"}
-	case kindInt:
-		s := object{"type": "integer"}
+	case kindInt, kindFloat:
+		s := object{"type": map[kind]string{kindInt: "integer", kindFloat: "number"}[k]}
 		for name, text := range map[string]string{"minimum": r.min, "maximum": r.max} {
 			if text != "" {
 				s[name] = json.Number(text)

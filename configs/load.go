@@ -27,28 +27,37 @@ type Source struct {
 // over Consul's own variables (CONSUL_HTTP_ADDR and so on), and those over the
 // defaults. The error is of type Errors, unless the file cannot be read.
 func Load(src Source) (*Config, error) {
-	d := &decoder{cfg: Default()}
-	d.cfg.origins = map[string]Origin{}
-	if src.Env != nil {
-		d.consulEnvironment(src.Env)
-	}
-	if err := d.readFile(src); err != nil {
+	c := Default()
+	d := newDecoder(c, &c.book, envPrefix)
+	if err := d.read(src); err != nil {
 		return nil, err
-	}
-	if src.Env != nil {
-		d.environment(src.Env)
 	}
 	if src.Flags != nil {
 		d.flags(src.Flags)
 	}
 	// What could not be read has its default now: judging that as well would
 	// report mistakes nobody made, so only the rest of the file is judged.
-	d.cfg.normalize()
-	errs := append(d.errs, d.cfg.check(d.errs)...)
+	c.normalize()
+	errs := append(d.errs, c.check(d.errs)...)
 	if len(errs) > 0 {
 		return nil, errs.ordered()
 	}
-	return d.cfg, nil
+	return c, nil
+}
+
+// read lays Consul's variables, the file and the environment over the
+// defaults.
+func (d *decoder) read(src Source) error {
+	if src.Env != nil {
+		d.consulEnvironment(src.Env)
+	}
+	if err := d.readFile(src); err != nil {
+		return err
+	}
+	if src.Env != nil {
+		d.environment(src.Env)
+	}
+	return nil
 }
 
 func (d *decoder) readFile(src Source) error {
@@ -91,16 +100,3 @@ func readBounded(path string) ([]byte, error) {
 	defer f.Close()
 	return io.ReadAll(io.LimitReader(f, maxFileBytes+1))
 }
-
-// Origin says where the value of an option comes from. The path is that of
-// REFERENCE.md, with names and numbers of list elements put in:
-// "upstreams.web.key", "routes[0].host".
-func (c *Config) Origin(path string) Origin {
-	if o, ok := c.origins[path]; ok {
-		return o
-	}
-	return Origin{From: "default"}
-}
-
-// Warnings are what is valid but hardly meant, in the order of the file.
-func (c *Config) Warnings() Errors { return c.warnings }

@@ -42,22 +42,7 @@ func canonicalHost(host string) string {
 	return host
 }
 
-// keepStronger settles two options that exclude each other when they come
-// from different places: a token from the environment replaces a token_file
-// of the file. Two from one place are a mistake, which check reports.
-func (c *Config) keepStronger(pathA, pathB string, a, b *string) {
-	if *a == "" || *b == "" {
-		return
-	}
-	switch ra, rb := c.Origin(pathA).rank, c.Origin(pathB).rank; {
-	case ra > rb:
-		*b = ""
-	case rb > ra:
-		*a = ""
-	}
-}
-
-// oneAddress does the same for consul.address and consul.addresses.
+// oneAddress does what keepStronger does for consul.address and consul.addresses.
 func (c *Config) oneAddress() {
 	if c.Consul.Address == "" || len(c.Consul.Addresses) == 0 {
 		return
@@ -115,29 +100,4 @@ func canonicalBalance(word string) string {
 		return "hash_consistent"
 	}
 	return word
-}
-
-func (c *Config) warn(path, found, remark string) {
-	e := c.at(path)
-	e.Found, e.Allowed = found, remark
-	c.warnings = append(c.warnings, e)
-}
-
-// at is a mistake at the place of an option, or at that of the section that
-// should hold it.
-func (c *Config) at(path string) *Error {
-	e := &Error{Key: path}
-	for p := path; ; p = parent(p) {
-		o, ok := c.origins[p]
-		switch {
-		case ok && o.From == "file":
-			e.File, e.Line, e.Col = o.File, o.Line, o.Col
-			return e
-		case ok:
-			e.From = o.From
-			return e
-		case p == "":
-			return e
-		}
-	}
 }

@@ -102,7 +102,7 @@ SPILLWAY_ADMIN_LISTEN: admin.listen: found "9901", allowed: IP:port, [IPv6]:port
 func TestEveryOptionHasItsVariable(t *testing.T) {
 	samples := map[kind]string{
 		kindString: "sample", kindSecret: "sample", kindBool: "true", kindInt: "9",
-		kindDuration: "61s", kindSize: "3KiB", kindPrefix: "192.0.2.0/24",
+		kindFloat: "9.5", kindDuration: "61s", kindSize: "3KiB", kindPrefix: "192.0.2.0/24",
 	}
 	seen := map[string]string{}
 	eachLeaf(reflect.ValueOf(Default()).Elem(), "", func(path string, f field, _ reflect.Value) {
@@ -111,22 +111,25 @@ func TestEveryOptionHasItsVariable(t *testing.T) {
 			t.Errorf("%s and %s share the variable %s", path, other, name)
 		}
 		seen[name] = path
-		d := &decoder{cfg: Default()}
-		d.cfg.origins = map[string]Origin{}
+		c := Default()
+		d := newDecoder(c, &c.book, envPrefix)
 		sample := samples[kindOf(f.typ)]
 		if kindOf(f.typ) == kindList && kindOf(f.typ.Elem()) == kindPrefix {
 			sample = samples[kindPrefix]
 		} else if sample == "" {
 			sample = "sample"
 		}
+		if f.rules.min != "" {
+			sample = f.rules.min
+		}
 		if f.rules.enum != nil {
 			sample = f.rules.enum[len(f.rules.enum)-1]
 		}
 		d.environment(environ(name + "=" + sample))
-		if len(d.errs) > 0 || d.cfg.Origin(path).From != name {
-			t.Errorf("%s=%s: found %v and origin %v", name, sample, d.errs, d.cfg.Origin(path))
+		if len(d.errs) > 0 || c.Origin(path).From != name {
+			t.Errorf("%s=%s: found %v and origin %v", name, sample, d.errs, c.Origin(path))
 		}
-		if !strings.Contains(string(Effective(d.cfg, true)), "# "+name+"\n") {
+		if !strings.Contains(string(Effective(c, true)), "# "+name+"\n") {
 			t.Errorf("%s: Effective does not name the variable", name)
 		}
 	})

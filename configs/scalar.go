@@ -96,6 +96,12 @@ func parseKind(t reflect.Type, text string) (reflect.Value, *valueError) {
 			return v, &valueError{}
 		}
 		v.SetInt(int64(n))
+	case kindFloat:
+		x, err := strconv.ParseFloat(text, 64)
+		if err != nil || math.IsInf(x, 0) || math.IsNaN(x) || strings.HasPrefix(text, "+") {
+			return v, &valueError{}
+		}
+		v.SetFloat(x)
 	case kindDuration:
 		d, err := parseDuration(text)
 		if err != nil {
@@ -216,16 +222,23 @@ func asValueError(err error) *valueError {
 // checkRange compares numbers with the bounds of the tags.
 func checkRange(v reflect.Value, r rules) *valueError {
 	if r.min != "" {
-		if low, err := parseKind(v.Type(), r.min); err == nil && v.Int() < low.Int() {
+		if low, err := parseKind(v.Type(), r.min); err == nil && amount(v) < amount(low) {
 			return &valueError{}
 		}
 	}
 	if r.max != "" {
-		if high, err := parseKind(v.Type(), r.max); err == nil && v.Int() > high.Int() {
+		if high, err := parseKind(v.Type(), r.max); err == nil && amount(v) > amount(high) {
 			return &valueError{}
 		}
 	}
 	return nil
+}
+
+func amount(v reflect.Value) float64 {
+	if v.CanFloat() {
+		return v.Float()
+	}
+	return float64(v.Int())
 }
 
 // allowedFor says in words what an option of that type takes.
@@ -235,6 +248,8 @@ func allowedFor(t reflect.Type, r rules) string {
 		return "true or false"
 	case kindInt:
 		return "a whole number" + rangeText(r)
+	case kindFloat:
+		return "a number" + rangeText(r)
 	case kindDuration:
 		return `a duration such as "500ms", "30s" or "1h"` + rangeText(r)
 	case kindSize:
@@ -252,6 +267,8 @@ func allowedFor(t reflect.Type, r rules) string {
 		return "a mapping of " + strings.Join(fieldNames(fieldsOf(t)), ", ")
 	case kindNamed:
 		return "a mapping from names to mappings"
+	case kindTexts:
+		return "a mapping from names to texts"
 	}
 	if r.enum == nil {
 		return "a text"

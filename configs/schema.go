@@ -76,6 +76,7 @@ const (
 	kindSecret
 	kindBool
 	kindInt
+	kindFloat
 	kindDuration
 	kindSize
 	kindPrefix
@@ -83,6 +84,7 @@ const (
 	kindSection // struct
 	kindList    // slice
 	kindNamed   // map from names to sections
+	kindTexts   // map from names to texts
 )
 
 func kindOf(t reflect.Type) kind {
@@ -103,11 +105,16 @@ func kindOf(t reflect.Type) kind {
 		return kindBool
 	case reflect.Int:
 		return kindInt
+	case reflect.Float64:
+		return kindFloat
 	case reflect.Struct:
 		return kindSection
 	case reflect.Slice:
 		return kindList
 	case reflect.Map:
+		if t.Elem().Kind() == reflect.String {
+			return kindTexts
+		}
 		return kindNamed
 	}
 	return kindString
@@ -116,14 +123,14 @@ func kindOf(t reflect.Type) kind {
 func (k kind) scalar() bool { return k < kindSection }
 
 // eachLeaf calls f for every option that has one place in the file: all but
-// those of upstreams and routes.
+// those of sections by name or in lists, and mappings to texts.
 func eachLeaf(v reflect.Value, prefix string, f func(path string, fd field, v reflect.Value)) {
 	for _, fd := range fieldsOf(v.Type()) {
 		path, fv := join(prefix, fd.name), v.Field(fd.index)
 		switch kindOf(fd.typ) {
 		case kindSection:
 			eachLeaf(fv, path, f)
-		case kindNamed:
+		case kindNamed, kindTexts:
 		case kindList:
 			if elem := fd.typ.Elem(); kindOf(elem).scalar() || hasShort(elem) {
 				f(path, fd, fv)
