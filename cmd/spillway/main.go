@@ -51,6 +51,14 @@ func verbs() []verb {
 	}
 }
 
+// hidden lists the verbs that other verbs and demonstrations start; help does
+// not show them.
+func hidden() []verb {
+	return []verb{
+		{"demo-app", "[FLAGS]", "a server that costs CPU, as the app of a demonstration", (*terminal).demoApp},
+	}
+}
+
 // run finds the verb and returns the exit code.
 func (t *terminal) run(args []string) int {
 	if len(args) == 0 {
@@ -60,7 +68,7 @@ func (t *terminal) run(args []string) int {
 	if strings.HasPrefix(args[0], "-") {
 		return t.runFlags(args)
 	}
-	for _, v := range verbs() {
+	for _, v := range append(verbs(), hidden()...) {
 		if v.name == args[0] {
 			return v.run(t, args[1:])
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -26,6 +25,7 @@ const settings = `
 performance { raft_multiplier = 1 }
 ports { dns = -1 grpc = -1 grpc_tls = -1 serf_wan = -1 }
 disable_update_check = true
+check_update_interval = "0s"
 leave_on_terminate = false
 limits { txn_max_req_len = 4194304 }
 acl {
@@ -45,33 +45,35 @@ type consul struct {
 	done chan struct{}
 }
 
-// shared is one Consul for all tests that do not disturb it.
-var shared = sync.OnceValues(func() (*consul, error) {
-	dir, err := os.MkdirTemp("", "registry-consul-")
-	if err != nil {
-		return nil, err
-	}
-	return newConsul(dir)
-})
+// shared is one Consul for all tests that do not disturb it, started by the
+// first of them.
+var shared struct {
+	once sync.Once
+	dir  string
+	*consul
+	err error
+}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if c, err := shared(); err == nil {
-		c.kill()
-		os.RemoveAll(filepath.Dir(c.args[len(c.args)-1]))
-	} else {
-		log.Print(err)
+	if shared.consul != nil {
+		shared.kill()
 	}
+	os.RemoveAll(shared.dir)
 	os.Exit(code)
 }
 
 func sharedConsul(t *testing.T) *consul {
 	t.Helper()
-	c, err := shared()
-	if err != nil {
-		t.Fatal(err)
+	shared.once.Do(func() {
+		if shared.dir, shared.err = os.MkdirTemp("", "registry-consul-"); shared.err == nil {
+			shared.consul, shared.err = newConsul(shared.dir)
+		}
+	})
+	if shared.err != nil {
+		t.Fatal(shared.err)
 	}
-	return c
+	return shared.consul
 }
 
 func newConsul(dir string) (*consul, error) {
