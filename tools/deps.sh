@@ -3,7 +3,10 @@
 # Needs root (or sudo without a password) and apt-get only in that case.
 set -euo pipefail
 
-declare -A package=([nginx]=nginx [haproxy]=haproxy [wrk]=wrk [taskset]=util-linux [gcc]=gcc [git]=git [curl]=curl)
+declare -A package=(
+	[nginx]=nginx [haproxy]=haproxy [wrk]=wrk [taskset]=util-linux [gcc]=gcc [git]=git [curl]=curl
+	[dockerd]=docker.io [iptables]=iptables [ip]=iproute2 [nsenter]=util-linux [openssl]=openssl
+)
 PATH=$PATH:/usr/sbin:/sbin # where Debian keeps servers
 
 missing=()
@@ -26,6 +29,14 @@ if ((EUID != 0)); then
 		exit 1
 	}
 	as_root=(sudo -n)
+fi
+# A package starts the servers it brings. None is wanted: a Docker Engine, for
+# one, writes rules into this machine's netfilter that slow every connection.
+policy=/usr/sbin/policy-rc.d
+if [[ ! -e $policy ]]; then
+	trap '"${as_root[@]}" rm -f "$policy"' EXIT
+	printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+	"${as_root[@]}" chmod 755 "$policy"
 fi
 "${as_root[@]}" apt-get update -qq
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \

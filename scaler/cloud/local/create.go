@@ -109,7 +109,7 @@ func (d *Driver) reserve(r *cloud.CreateRequest) (*batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	*b = batch{Token: r.Token, Request: asked, Zone: r.Zone, Created: d.o.Now()}
+	*b = batch{Token: r.Token, Request: asked, Type: r.Type, Zone: r.Zone, Created: d.o.Now()}
 	for i, index := range indexes {
 		id := "local-" + digest(fmt.Sprintf("%s/%s/%d", d.o.Root, r.Token, i))[:12]
 		b.Slots = append(b.Slots, slot{ID: id, Name: r.Names[i], Index: index})
@@ -131,7 +131,7 @@ func (d *Driver) grant(r *cloud.CreateRequest, all []*record) (int, error) {
 	if quota <= 0 {
 		return 0, &cloud.Error{Kind: cloud.Quota, Op: "create", What: fmt.Sprintf("machines %d", d.o.Machines)}
 	}
-	count := min(r.Count, quota, d.free(all, r.Zone))
+	count := min(r.Count, quota, d.free(all, r.Type, r.Zone))
 	if count <= 0 {
 		return 0, &cloud.Error{Kind: cloud.NoCapacity, Op: "create", What: r.Type + " in " + r.Zone}
 	}
@@ -163,7 +163,7 @@ func (d *Driver) survey() ([]*record, error) {
 		for _, s := range b.Slots {
 			live = live || made[s.ID]
 			if !made[s.ID] && !s.Deleted && age < promise {
-				all = append(all, &record{ID: s.ID, Zone: b.Zone, Index: s.Index, Want: wantRunning})
+				all = append(all, &record{ID: s.ID, Type: b.Type, Zone: b.Zone, Index: s.Index, Want: wantRunning})
 			}
 		}
 		if age > remember && !live {

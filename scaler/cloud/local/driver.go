@@ -66,25 +66,32 @@ func (d *Driver) Offerings(ctx context.Context) ([]cloud.Offering, error) {
 	for i := range offers {
 		f := &offers[i]
 		f.Available, f.Reason = true, ""
-		if free := d.free(all, f.Zone); free <= 0 {
-			f.Available, f.Reason = false, "no stock in zone "+f.Zone
+		if d.free(all, f.Type, f.Zone) <= 0 {
+			f.Available, f.Reason = false, "no stock of "+f.Type+" in "+f.Zone
 		}
 	}
 	return offers, nil
 }
 
-// free is how many more machines may run in a zone.
-func (d *Driver) free(all []*record, zone string) int {
-	stock, limited := d.o.Stock[zone]
-	if !limited {
-		return d.o.Machines
-	}
-	for _, r := range all {
-		if r.Zone == zone && r.Want == wantRunning {
-			stock--
+// free is how many more machines of a kind may run.
+func (d *Driver) free(all []*record, kind, zone string) int {
+	free := d.o.Machines
+	for key, inKey := range map[string]func(*record) bool{
+		zone:              func(r *record) bool { return r.Zone == zone },
+		kind + "/" + zone: func(r *record) bool { return r.Zone == zone && r.Type == kind },
+	} {
+		stock, limited := d.o.Stock[key]
+		if !limited {
+			continue
 		}
+		for _, r := range all {
+			if inKey(r) && r.Want == wantRunning {
+				stock--
+			}
+		}
+		free = min(free, stock)
 	}
-	return stock
+	return free
 }
 
 // List returns the machines that carry all the tags, by id.
@@ -199,7 +206,7 @@ func (d *Driver) takeStock(ctx context.Context, r *record) error {
 		if err != nil {
 			return err
 		}
-		if r.Want != wantRunning && d.free(all, r.Zone) <= 0 {
+		if r.Want != wantRunning && d.free(all, r.Type, r.Zone) <= 0 {
 			return &cloud.Error{Kind: cloud.NoCapacity, Op: "start", What: r.Type + " in " + r.Zone}
 		}
 		r.Want = wantRunning
@@ -236,3 +243,6 @@ func wrap(op string, kind cloud.Kind, err error) error {
 	}
 	return failed(op, kind, fmt.Errorf("cannot %s the machine: %w", op, err))
 }
+
+// Root is the directory of everything.
+func (d *Driver) Root() string { return d.o.Root }

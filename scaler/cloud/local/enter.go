@@ -25,9 +25,10 @@ type Inside struct {
 	Type, Zone string
 	CPU        float64
 	Memory     int64
-	// Dir is the machine's disk.
-	Dir      string
-	UserData []byte
+	// Dir is the machine's disk, Socket where its engine shall listen for
+	// programs of this computer.
+	Dir, Socket string
+	UserData    []byte
 	// Engine is the engine's program and the flags that make it live in this
 	// machine; where it listens and TLS are the caller's.
 	Engine []string
@@ -77,7 +78,7 @@ func Enter(dir string) (*Inside, error) {
 func inside(dir string, r *record, data []byte) *Inside {
 	return &Inside{
 		ID: r.ID, Name: r.Name, Address: r.Address, Gateway: r.Gateway, Type: r.Type, Zone: r.Zone,
-		CPU: r.CPU, Memory: r.Memory, Dir: dir, UserData: data,
+		CPU: r.CPU, Memory: r.Memory, Dir: dir, Socket: socketOf(dir), UserData: data,
 		Engine: []string{
 			r.Dockerd, "--data-root", filepath.Join(dir, "data"),
 			// The machine's own /run, empty at every boot: no stale pid file or

@@ -23,8 +23,8 @@ type Options struct {
 	// Offerings are the kinds of machines, one for each type and zone.
 	// Available and Reason are filled in by the driver.
 	Offerings []cloud.Offering
-	// Stock is how many running machines a zone has; a zone that is not named
-	// has no limit.
+	// Stock is how many machines may run in a zone (key "ZONE") or of an
+	// offering ("TYPE/ZONE"); what is not named has no limit but Machines.
 	Stock map[string]int
 	// Machines is the quota in all, stopped ones included. Default 64.
 	Machines int
@@ -43,6 +43,9 @@ const (
 	defaultMachines = 64
 	defaultBatch    = 10
 	userDataMax     = 64 << 10
+	// maxRoot leaves room for /machines/local-0123456789ab/run/docker.sock in
+	// the 108 bytes of a socket's name.
+	maxRoot = 107 - 45
 	// remember is how long a token is known after its Create.
 	remember = 24 * time.Hour
 	// promise is how long a machine that a Create chose and did not make holds
@@ -60,6 +63,8 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("cannot keep machines in %q: every machine has a /run of its own", root)
 	case strings.ContainsAny(root, ":,\\ \n"):
 		return o, fmt.Errorf("cannot keep machines in %q: mount options cannot name it", root)
+	case len(root) > maxRoot:
+		return o, fmt.Errorf("cannot keep machines in %q: longer than %d bytes, sockets below it would have no name", root, maxRoot)
 	case len(o.Init) == 0:
 		return o, errors.New("cannot start machines: no init program given")
 	case o.Network.IsValid() && (!o.Network.Addr().Is4() || o.Network.Bits() > 28):

@@ -47,6 +47,7 @@ type record struct {
 type batch struct {
 	Token   string
 	Request string // fingerprint of what was asked
+	Type    string
 	Zone    string
 	Created time.Time
 	Slots   []slot
@@ -66,6 +67,12 @@ type network struct {
 }
 
 func (d *Driver) machineDir(id string) string { return filepath.Join(d.o.Root, "machines", id) }
+
+// Socket is where a machine's engine listens for programs of this computer.
+func (d *Driver) Socket(id string) string { return socketOf(d.machineDir(id)) }
+
+func socketOf(machine string) string { return filepath.Join(machine, "run", "docker.sock") }
+
 func (d *Driver) batchFile(token string) string {
 	return filepath.Join(d.o.Root, "batches", digest(token)[:32]+".json")
 }

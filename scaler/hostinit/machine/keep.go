@@ -1,0 +1,83 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// keep watches over a machine that has settled: the lease, and the engine. It
+// returns why the machine shall end.
+func (m *Machine) keep(ctx context.Context) (reason string) {
+	every := seconds(m.c.Lease.Every)
+	if every <= 0 {
+		every = time.Minute
+	}
+	l := keeper{
+		lease: NewLease(seconds(m.c.Lease.Idle), m.h.ID), now: m.h.Now,
+		traffic: m.h.Now(), contact: m.h.Now(),
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return EndedAsked
+		case <-m.engine.exit:
+			m.engine.pid = 0
+			return EndedEngine
+		case <-tick.C:
+			if l.look(m.requests(ctx), m.contact(ctx)) {
+				return EndedLease
+			}
+		}
+	}
+}
+
+// contact reaches for the scaler.
+func (m *Machine) contact(ctx context.Context) error {
+	if m.client == nil {
+		return errors.New("there is no scaler")
+	}
+	m.send(ctx)
+	return m.client.Renew(ctx)
+}
+
+// counted is what a look at the meter gave.
+type counted struct {
+	packets uint64
+	known   bool
+}
+
+func (m *Machine) requests(ctx context.Context) counted {
+	if m.meter == nil {
+		return counted{}
+	}
+	n, err := m.meter.count(ctx)
+	if err != nil {
+		m.h.Log.Warn("the lease cannot end this machine now", "error", err)
+	}
+	return counted{packets: n, known: err == nil}
+}
+
+// keeper remembers when a machine was last of use and last known about.
+type keeper struct {
+	lease            Lease
+	now              func() time.Time
+	packets          uint64
+	traffic, contact time.Time
+}
+
+// look takes what was seen and reports whether the machine shall end. A count
+// that is not known, or that went back, is traffic: in doubt the machine stays.
+func (k *keeper) look(c counted, unreached error) bool {
+	now := k.now()
+	if !c.known || c.packets != k.packets {
+		k.traffic = now
+	}
+	k.packets = c.packets
+	if unreached == nil {
+		k.contact = now
+	}
+	return k.lease.Ends(now, k.traffic, k.contact)
+}
