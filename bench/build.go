@@ -161,7 +161,7 @@ func secondOf(s *load.Second, trial int) report.Second {
 	return report.Second{
 		Trial: trial, At: float64(s.Index), Planned: round(s.Planned, 2), Sent: s.Sent, Answered: s.Answered,
 		Errors: s.Errors, Connections: s.Connections, Mean: round(s.Mean/1e3, 3),
-		P50: micros(s.P50), P90: micros(s.P90), P99: micros(s.P99), Max: micros(s.Max),
+		P50: micros(s.P50), P90: micros(s.P90), P95: micros(s.P95), P99: micros(s.P99), Max: micros(s.Max),
 	}
 }
 
@@ -200,7 +200,7 @@ func (b *builder) server() *report.Server {
 func quantiles(h *hist.Histogram) report.Quantiles {
 	return report.Quantiles{
 		Count: h.Count(), Mean: round(h.Mean()/1e3, 3), Min: micros(h.Min()),
-		P50: micros(h.Quantile(0.5)), P90: micros(h.Quantile(0.9)), P99: micros(h.Quantile(0.99)),
+		P50: micros(h.Quantile(0.5)), P90: micros(h.Quantile(0.9)), P95: micros(h.Quantile(0.95)), P99: micros(h.Quantile(0.99)),
 		P999: micros(h.Quantile(0.999)), P9999: micros(h.Quantile(0.9999)), Max: micros(h.Max()),
 	}
 }

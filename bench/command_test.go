@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -125,6 +126,23 @@ func TestExitCodes(t *testing.T) {
 		if code != tt.code || !strings.Contains(errs, tt.want) {
 			t.Errorf("%v: exit %d, want %d; says %q, want %q", tt.args, code, tt.code, errs, tt.want)
 		}
+	}
+}
+
+// TestHTTPS asks a server whose certificate nobody signed.
+func TestHTTPS(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(hello))
+	t.Cleanup(s.Close)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	quick := []string{"run", "--url", s.URL + "/x", "--duration", "500ms", "--connections", "4", "--max-lag", "5s", "--expect", "errors=0,rate>1"}
+	if code, out, errs := command(append(quick, "--insecure")...); code != 0 {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+	if code, out, errs := command(quick...); code == 0 || !strings.Contains(out+errs, "certificate") {
+		t.Errorf("exit %d though nobody vouches for the server: %s%s", code, out, errs)
+	}
+	if code, out, errs := command(append(quick, "--insecure", "--fresh")...); code != 0 {
+		t.Errorf("a handshake for each request: exit %d: %s%s", code, out, errs)
 	}
 }
 

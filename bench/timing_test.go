@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -87,5 +88,28 @@ func TestGeneratorEndsWithARatio(t *testing.T) {
 	ratio, err := strconv.ParseFloat(last, 64)
 	if code != 0 || !ok || err != nil || ratio < 0.1 || ratio > 5 {
 		t.Errorf("exit %d: %q, %q", code, out, errs)
+	}
+}
+
+// TestRunsAreComparedByWhatTheServerDoes measures two servers: two runs of one
+// are not called different, one that takes a tenth longer is.
+func TestRunsAreComparedByWhatTheServerDoes(t *testing.T) {
+	run := func(service time.Duration) string {
+		url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			<-time.After(service)
+			io.WriteString(w, "done")
+		})
+		file := filepath.Join(t.TempDir(), "r.json")
+		if code, out, errs := command("run", "--url", url, "--duration", "250ms", "--repeat", "10", "--connections", "4", "--json", file); code != 0 {
+			t.Fatalf("exit %d: %s%s", code, out, errs)
+		}
+		return file
+	}
+	first, again, slower := run(20*time.Millisecond), run(20*time.Millisecond), run(22*time.Millisecond)
+	if code, out, errs := command("compare", first, again); code != 0 || strings.Contains(out, "is slower") {
+		t.Errorf("exit %d for two runs of one server: %s%s", code, out, errs)
+	}
+	if code, out, errs := command("compare", first, slower); code != 4 || !strings.Contains(out, "B is slower than A") {
+		t.Errorf("exit %d for one that takes a tenth longer: %s%s", code, out, errs)
 	}
 }

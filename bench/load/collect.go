@@ -17,8 +17,8 @@ type Second struct {
 	Errors      uint64
 	Connections uint64 // opened
 
-	Mean               float64
-	P50, P90, P99, Max int64
+	Mean                    float64
+	P50, P90, P95, P99, Max int64
 }
 
 // collector merges the lanes' seconds. It runs on a goroutine of its own and is
@@ -98,7 +98,8 @@ func (c *collector) merge(m *merging, s *second) {
 func (c *collector) finish(m *merging) {
 	m.Planned = c.planned(m.Index)
 	m.Mean, m.Max = m.latency.Mean(), m.latency.Max()
-	m.P50, m.P90, m.P99 = m.latency.Quantile(0.5), m.latency.Quantile(0.9), m.latency.Quantile(0.99)
+	m.P50, m.P90 = m.latency.Quantile(0.5), m.latency.Quantile(0.9)
+	m.P95, m.P99 = m.latency.Quantile(0.95), m.latency.Quantile(0.99)
 	c.give(m.latency)
 	c.done = append(c.done, m.Second)
 	if c.told != nil {

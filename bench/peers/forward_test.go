@@ -37,9 +37,9 @@ func TestForwarderMovesBytesBothWays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.stop()
+	defer p.Stop(stopTimeout)
 	var c net.Conn
-	err = p.wait(t.Context(), addrs[0], func(context.Context) error {
+	err = p.Wait(t.Context(), addrs[0], func(context.Context) error {
 		c, err = net.Dial("tcp", addrs[0])
 		return err
 	})
@@ -77,8 +77,8 @@ func TestBackendSendsLargeAnswersToSlowReaders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.stop()
-	if err := p.waitReady(t.Context(), "http://"+addrs[0]+"/"); err != nil {
+	defer p.Stop(stopTimeout)
+	if err := waitReady(t.Context(), p, "http://"+addrs[0]+"/"); err != nil {
 		t.Fatal(err)
 	}
 	c, err := net.Dial("tcp", addrs[0])

@@ -151,14 +151,14 @@ func secondOf(s *load.Second) report.Second {
 	return report.Second{
 		At: float64(s.Index), Planned: s.Planned, Sent: s.Sent, Answered: s.Answered, Errors: s.Errors,
 		Connections: s.Connections, Mean: s.Mean / 1e3,
-		P50: micros(s.P50), P90: micros(s.P90), P99: micros(s.P99), Max: micros(s.Max),
+		P50: micros(s.P50), P90: micros(s.P90), P95: micros(s.P95), P99: micros(s.P99), Max: micros(s.Max),
 	}
 }
 
 func quantilesOf(h *hist.Histogram) report.Quantiles {
 	q := func(share float64) float64 { return micros(h.Quantile(share)) }
 	return report.Quantiles{
-		Count: h.Count(), Mean: h.Mean() / 1e3, Min: micros(h.Min()), P50: q(0.5), P90: q(0.9), P99: q(0.99),
+		Count: h.Count(), Mean: h.Mean() / 1e3, Min: micros(h.Min()), P50: q(0.5), P90: q(0.9), P95: q(0.95), P99: q(0.99),
 		P999: q(0.999), P9999: q(0.9999), Max: micros(h.Max()),
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"spillway/bench/account"
+	"spillway/internal/process"
 )
 
 // backendPorts is how many addresses the one backend process listens on, so
@@ -45,7 +46,7 @@ type lab struct {
 	backends            []string // that proxies begin with
 	spares              []string // further addresses, for changes
 	registry            string   // address of Consul, if it runs
-	processes           []*process
+	processes           []*process.Process
 	subjects            []subject
 }
 
@@ -88,10 +89,10 @@ func (l *lab) script() string { return filepath.Join(l.dir, "wrk.lua") }
 // All are asked before the first is waited for.
 func (l *lab) close() {
 	for _, p := range slices.Backward(l.processes) {
-		p.ask()
+		p.Ask()
 	}
 	for _, p := range slices.Backward(l.processes) {
-		p.stop()
+		p.Stop(stopTimeout)
 	}
 	os.RemoveAll(l.dir)
 }
@@ -136,7 +137,7 @@ func (l *lab) startBackend(ctx context.Context, ports int) error {
 	}
 	l.processes = append(l.processes, p)
 	l.backends, l.spares = addrs[:backendPorts], addrs[backendPorts:]
-	return p.waitReady(ctx, "http://"+addrs[ports-1]+"/") // it listens on the others before
+	return waitReady(ctx, p, "http://"+addrs[ports-1]+"/") // it listens on the others before
 }
 
 // startPeer starts a proxy and waits until it forwards.
@@ -169,10 +170,10 @@ func (l *lab) startPeer(ctx context.Context, d definition) error {
 	}
 	l.processes = append(l.processes, p)
 	url := "http://" + where.Listen + "/"
-	if err := p.waitReady(ctx, url); err != nil {
+	if err := waitReady(ctx, p, url); err != nil {
 		return err
 	}
-	l.subjects = append(l.subjects, subject{name: d.name, pid: p.pid(), url: url, at: where})
+	l.subjects = append(l.subjects, subject{name: d.name, pid: p.PID(), url: url, at: where})
 	return nil
 }
 

@@ -40,7 +40,7 @@ func (l *lab) startRegistry(ctx context.Context, binary string) (*registry, erro
 	}
 	l.processes = append(l.processes, p)
 	r := &registry{addr: addrs[0], client: &http.Client{Timeout: 5 * time.Second}}
-	err = p.wait(ctx, "Consul", func(ctx context.Context) error {
+	err = p.Wait(ctx, "Consul", func(ctx context.Context) error {
 		for _, server := range l.backends { // fails until it has a leader
 			if err := r.put(ctx, server); err != nil {
 				return err

@@ -13,6 +13,9 @@ func (r *Report) charts() []chart {
 	var all []chart
 	if len(r.Timeline) > 0 {
 		all = append(all, r.rateChart(), r.latencyChart())
+		for i := range r.Watched {
+			all = append(all, r.watchedChart(&r.Watched[i]))
+		}
 	}
 	if len(r.Histogram) > 0 {
 		all = append(all, r.distribution())
@@ -133,6 +136,43 @@ func gapAtZero(v float64) float64 {
 		return math.NaN()
 	}
 	return v
+}
+
+// watchedChart draws values that hold until they change, as steps.
+func (r *Report) watchedChart(w *Watched) chart {
+	xs, x := r.times()
+	top := 0.0
+	for _, l := range w.Lines {
+		for _, p := range l.Points {
+			top = max(top, p[1])
+		}
+	}
+	d := newDrawing(w.Title+" over time", x, linear(top, thousands))
+	c := chart{Title: w.Title, Caption: w.Unit + " over time."}
+	classes := []string{"planned", "three", "two", "one", "four", "bad"}
+	for i, l := range w.Lines {
+		class := classes[i%len(classes)]
+		d.line(class, xs, l.at(xs))
+		c.Legend = append(c.Legend, legend{class, l.Name})
+	}
+	r.marks(d)
+	c.SVG = d.end()
+	return c
+}
+
+// at reads the value of a line at the given times; there is none before its
+// first point.
+func (l *Line) at(xs []float64) []float64 {
+	ys := make([]float64, len(xs))
+	next, value := 0, math.NaN()
+	for i, x := range xs {
+		for next < len(l.Points) && l.Points[next][0] <= x {
+			value = l.Points[next][1]
+			next++
+		}
+		ys[i] = value
+	}
+	return ys
 }
 
 // distribution draws latency by percentile, the axis stretched towards 100 %:

@@ -168,11 +168,11 @@ func TestHolmNeverLowersAProbability(t *testing.T) {
 
 func TestConditions(t *testing.T) {
 	r := &Report{Requests: 10_000, Answered: 9_999, Errors: Errors{Total: 1}, Rate: Rate{Achieved: 5000}}
-	r.Latency.Corrected = Quantiles{Count: 1, Mean: 1, P50: 1000, P90: 2000, P99: 5000, P999: 6000, P9999: 7000, Max: 8000}
+	r.Latency.Corrected = Quantiles{Count: 1, Mean: 1, P50: 1000, P90: 2000, P95: 3000, P99: 5000, P999: 6000, P9999: 7000, Max: 8000}
 	got := map[string]bool{}
 	want := map[string]bool{
 		"p99<5ms": false, "p99<=5ms": true, "p50<1.5ms": true, "p99.9<7ms": true, "p99.99>7ms": false, "max<8001us": true, "mean<1ms": true,
-		"p90=2ms": true, "errors<0.01%": false, "errors<=0.01%": true, "errors=0": false, "errors<0.1": true, "rate>=5000": true, "rate>5000/s": false,
+		"p90=2ms": true, "p95<3ms": false, "p95<=3ms": true, "errors<0.01%": false, "errors<=0.01%": true, "errors=0": false, "errors<0.1": true, "rate>=5000": true, "rate>5000/s": false,
 	}
 	for text := range want {
 		c, err := ParseExpect(text)

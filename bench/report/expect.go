@@ -17,11 +17,11 @@ type Condition struct {
 }
 
 // metrics are what conditions can be about.
-var quantileMetrics = []string{"mean", "p50", "p90", "p99", "p99.9", "p99.99", "max"}
+var quantileMetrics = []string{"mean", "p50", "p90", "p95", "p99", "p99.9", "p99.99", "max"}
 
 // ParseExpect reads conditions separated by commas:
 //
-//	p99<5ms        corrected latency: mean p50 p90 p99 p99.9 p99.99 max
+//	p99<5ms        corrected latency: mean p50 p90 p95 p99 p99.9 p99.99 max
 //	errors<0.01%   share of the requests; errors=0
 //	rate>=4900     answers a second
 func ParseExpect(text string) ([]Condition, error) {
@@ -109,6 +109,8 @@ func (c *Condition) actual(r *Report) float64 {
 		return q.P50
 	case "p90":
 		return q.P90
+	case "p95":
+		return q.P95
 	case "p99":
 		return q.P99
 	case "p99.9":

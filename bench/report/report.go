@@ -55,6 +55,8 @@ type Report struct {
 	Trials   []Trial  `json:"trials,omitempty"` // if there were several
 	Timeline []Second `json:"timeline,omitempty"`
 	Events   []Event  `json:"events,omitempty"`
+	// Watched is what somebody else saw during the run: sizes, states.
+	Watched []Watched `json:"watched,omitempty"`
 	// Histogram is the corrected latency: upper bound in microseconds and count
 	// of every bucket that holds something.
 	Histogram [][2]float64 `json:"histogram_us,omitempty"`
@@ -98,6 +100,7 @@ type Quantiles struct {
 	Min   float64 `json:"min"`
 	P50   float64 `json:"p50"`
 	P90   float64 `json:"p90"`
+	P95   float64 `json:"p95,omitempty"`
 	P99   float64 `json:"p99"`
 	P999  float64 `json:"p99_9"`
 	P9999 float64 `json:"p99_99"`
@@ -170,6 +173,7 @@ type Second struct {
 	Mean        float64 `json:"mean_us"`
 	P50         float64 `json:"p50_us"`
 	P90         float64 `json:"p90_us"`
+	P95         float64 `json:"p95_us,omitempty"`
 	P99         float64 `json:"p99_us"`
 	Max         float64 `json:"max_us"`
 }
@@ -179,6 +183,19 @@ type Event struct {
 	Trial int     `json:"trial,omitempty"`
 	At    float64 `json:"at_s"`
 	Text  string  `json:"text"`
+}
+
+// Watched is a chart of values over the time of the run.
+type Watched struct {
+	Title string `json:"title"`
+	Unit  string `json:"unit"`
+	Lines []Line `json:"lines"`
+}
+
+// Line is one value over time; it holds until its next point.
+type Line struct {
+	Name   string       `json:"name"`
+	Points [][2]float64 `json:"points"` // seconds from the end of the warm-up, value
 }
 
 // Search is the way to the highest rate that holds.

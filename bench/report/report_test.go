@@ -32,11 +32,12 @@ func full() *Report {
 		Search:     &Search{SLO: "p99<5ms", Rate: 90, Limit: "target", Probes: []Probe{{100, "fails"}}},
 		Trials:     []Trial{{Index: 1, Rate: 99, P50: 10, P99: 1000, Valid: true}, {Index: 2, Rate: 100, P50: 11, P99: 2000}},
 		Timeline: []Second{
-			{Trial: 1, At: 0, Planned: 100, Sent: 100, Answered: 100, P50: 10, P90: 20, P99: 30, Max: 40, Mean: 11},
+			{Trial: 1, At: 0, Planned: 100, Sent: 100, Answered: 100, P50: 10, P90: 20, P95: 25, P99: 30, Max: 40, Mean: 11},
 			{Trial: 1, At: 1, Planned: 100, Sent: 0, Answered: 0, Errors: 2},
 			{Trial: 2, At: 0, Planned: 100, Sent: 99, Answered: 99, P50: 10, P90: 20, P99: 30, Max: 4e6, Mean: 11},
 		},
 		Events:    []Event{{Trial: 1, At: 0.5, Text: "reload <now> & then"}, {Trial: 2, At: 0.2, Text: "kill"}},
+		Watched:   []Watched{{Title: "Capacity", Unit: "machines", Lines: []Line{{"wanted", [][2]float64{{0, 1}, {1.5, 3}}}, {"ready", [][2]float64{{1, 1}}}}}},
 		Histogram: [][2]float64{{10, 100}, {20, 90}, {2e6, 9}},
 	}
 }

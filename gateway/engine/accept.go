@@ -30,6 +30,7 @@ const acceptRetry = 100 * time.Millisecond
 func (l *loop) accept(addr string, lfd int32) {
 	a := &acceptor{l: l, addr: addr, lfd: lfd}
 	l.acceptors[addr] = a
+	netloop.NoDelay(lfd) // accepted sockets inherit it: no call for each
 	a.arm()
 }
 

@@ -71,7 +71,6 @@ func (l *loop) open(fd int32, peer netip.AddrPort, counted bool) {
 		return
 	}
 	if peer.IsValid() {
-		netloop.NoDelay(fd)
 		c.ipLen = uint8(len(c.peer.AppendTo(c.ip[:0])))
 		c.trusted = l.trusted(c.peer)
 	} else {

@@ -20,7 +20,11 @@ func Listen(addr string) (*os.File, net.Addr, error) {
 			return nil, nil, err
 		}
 	}
-	ln, err := (&net.ListenConfig{}).Listen(context.Background(), network, name)
+	// Multipath TCP, Go's default, makes each accept and all of its sockets
+	// dearer, for clients that ask for it or not.
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	ln, err := lc.Listen(context.Background(), network, name)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot listen on %q: %w", addr, err)
 	}
