@@ -7,8 +7,8 @@
 // request. Servers come and go in the upstream.Set it is given; whoever fills
 // the set (see package upsync) is none of its business.
 //
-// Goroutines: the engine's loops, the admin server's, the access log's, and
-// the caller's in Run.
+// Goroutines: the engine's loops, the admin server's, the access log's, one that
+// samples the traffic once a second, and the caller's in Run.
 package gateway
 
 import (
@@ -25,6 +25,7 @@ import (
 	"spillway/gateway/admin"
 	"spillway/gateway/engine"
 	"spillway/gateway/metrics"
+	"spillway/gateway/signals"
 	"spillway/gateway/upstream"
 )
 
@@ -38,8 +39,14 @@ type Options struct {
 	// Settings are the first ones; Reload replaces them.
 	Settings Settings
 	// Admin says where the administrative server listens, nil runs none. Of
-	// its Views the gateway fills Ready, Pools, Metrics and Now.
+	// its Views the gateway fills Ready, Pools, Metrics, Now, Signals, Announce
+	// and Announced.
 	Admin *admin.Options
+	// ID names this gateway in its signals, given where the admin server
+	// listens (nil without one). Nil takes the name of the host.
+	ID func(admin net.Addr) string
+	// Trace says where what upstreams saw each second is recorded.
+	Trace Trace
 	// Sockets are listening sockets opened elsewhere (socket activation), by
 	// the address of Settings.Listen they stand for.
 	Sockets map[string]*os.File
@@ -60,6 +67,13 @@ type Options struct {
 	Log *slog.Logger
 }
 
+// Trace names a file to record signals in and the size in bytes at which it is
+// rotated (see signals.Trace). With an empty Path nothing is recorded.
+type Trace struct {
+	Path string
+	Size int64
+}
+
 // Gateway is a data plane with its administrative server. Its methods are
 // safe for use by several goroutines.
 //
@@ -72,6 +86,13 @@ type Gateway struct {
 	admin  *admin.Server // nil without one
 	phase  atomic.Int32
 	ended  chan struct{} // closed when Shutdown is done
+
+	signals   *signals.Recorder
+	announced *signals.Announced
+	trace     *signals.Trace // nil without one
+	sampling  sync.WaitGroup
+	life      context.Context // of sampling
+	kill      context.CancelFunc
 
 	mu        sync.Mutex // serialises changes of phase and settings
 	settings  Settings
@@ -100,7 +121,12 @@ func New(o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	if g.engine, err = engine.New(engine.Options{Loops: o.Loops, Set: o.Set, Log: o.Log, Applied: o.Applied}); err != nil {
+	g.announced = signals.NewAnnounced(time.Now)
+	g.engine, err = engine.New(engine.Options{
+		Loops: o.Loops, Set: o.Set, Log: o.Log, Applied: o.Applied,
+		Changed: func(p *upstream.Pool) { g.signals.Note(p) },
+	})
+	if err != nil {
 		return nil, err
 	}
 	if g.accessLog, err = openAccessLog(o.Settings.AccessLog, o.Loops); err != nil {
@@ -110,8 +136,13 @@ func New(o Options) (*Gateway, error) {
 		g.accessLog.close()
 		return nil, err
 	}
+	if err := g.openSignals(); err != nil {
+		g.closeAdmin()
+		g.accessLog.close()
+		return nil, err
+	}
 	g.settings = o.Settings
-	o.Set.Notify(g.engine.Attach, g.engine.Detach)
+	o.Set.Notify(g.joined, g.left)
 	g.engine.Publish(g.settings.engineConfig(table, g.accessLog))
 	return g, nil
 }
@@ -121,6 +152,7 @@ func New(o Options) (*Gateway, error) {
 // early, and only that. An error means that nothing is left running.
 func (g *Gateway) Run(ctx context.Context) error {
 	g.engine.Start()
+	g.sample()
 	failed := make(chan error, 1)
 	if g.admin != nil {
 		g.log.Info("admin listening", "address", g.AdminAddr().String())
@@ -195,13 +227,8 @@ func (g *Gateway) end(ctx context.Context) (cut int) {
 	}
 	g.opt.Set.Notify(nil, nil)
 	cut = g.engine.Shutdown(ctx)
-	if g.admin != nil {
-		last, stop := context.WithTimeout(context.Background(), adminGrace)
-		defer stop()
-		if err := g.admin.Shutdown(last); err != nil {
-			g.log.Warn("admin server", "error", err)
-		}
-	}
+	g.closeSignals()
+	g.closeAdmin()
 	g.mu.Lock()
 	g.phase.Store(ended)
 	g.accessLog.close()
@@ -216,12 +243,24 @@ const adminGrace = time.Second
 // Active is the number of client connections.
 func (g *Gateway) Active() int { return g.engine.Active() }
 
+func (g *Gateway) closeAdmin() {
+	if g.admin == nil {
+		return
+	}
+	last, stop := context.WithTimeout(context.Background(), adminGrace)
+	defer stop()
+	if err := g.admin.Shutdown(last); err != nil {
+		g.log.Warn("admin server", "error", err)
+	}
+}
+
 func (g *Gateway) openAdmin() error {
 	if g.opt.Admin == nil {
 		return nil
 	}
 	o := *g.opt.Admin
 	o.Views.Ready, o.Views.Pools, o.Views.Now = g.ready, g.opt.Set.All, g.engine.Now
+	o.Views.Signals, o.Views.Announce, o.Views.Announced = g.report, g.announce, g.announcedFor
 	if o.Log == nil {
 		o.Log = g.log
 	}

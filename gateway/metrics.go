@@ -14,6 +14,7 @@ func (g *Gateway) metricsHandler() (http.Handler, error) {
 	src.Upstreams = g.engine.UpstreamMetrics
 	src.Pools = g.opt.Set.All
 	src.Now = g.engine.Now
+	src.Announced = g.eachAnnounced
 	src.AccessLog = g.accessLogStatus
 	return metrics.NewHandler(src)
 }

@@ -186,7 +186,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 			"admin listens on loopback and answers only under an IP address or localhost")
 		return
 	}
-	r, ok := s.find(string(ctx.Path()))
+	r, ok := s.find(string(ctx.Path()), ctx.IsPost())
 	if !ok {
 		fail(ctx, fasthttp.StatusNotFound, "not_found", "no such path; GET / lists them")
 		return

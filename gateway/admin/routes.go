@@ -37,7 +37,11 @@ func (r route) methods() string {
 // Paths with something behind them.
 const (
 	upstreamsPath = "/api/v1/upstreams/"
+	capacityPath  = "/capacity" // behind an upstream's
 	pprofPath     = "/debug/pprof/"
+
+	// anyCapacity stands in the table for that of every upstream.
+	anyCapacity = upstreamsPath + "NAME" + capacityPath
 )
 
 // table lists what is served. A path that ends in a slash stands for
@@ -53,7 +57,9 @@ func (s *Server) table() map[string]route {
 		"/upstream_list":    {read, s.upstreamShow, "the same"},
 		"/api/v1/upstreams": {read, s.upstreams, "all upstreams; ?filter=TEXT&limit=N&offset=N"},
 		"/api/v1/config":    {read, s.config, "the configuration in effect, secrets masked"},
+		"/api/v1/signals":   {read, s.signals, "what upstreams saw each second; ?since=MS&upstream=NAME"},
 		upstreamsPath:       {read, s.upstream, "one upstream: every server, its state and why"},
+		anyCapacity:         {write, s.announce, "POST: capacity that is ordered for an upstream"},
 		pprofPath:           {read, s.pprof, "profiles"},
 	}
 	if s.views.Metrics != nil {
@@ -62,10 +68,13 @@ func (s *Server) table() map[string]route {
 	return routes
 }
 
-// find returns what is served at path.
-func (s *Server) find(path string) (route, bool) {
+// find returns what is served at path, to POST or to anything else.
+func (s *Server) find(path string, post bool) (route, bool) {
 	if r, ok := s.routes[path]; ok {
 		return r, true
+	}
+	if post && strings.HasPrefix(path, upstreamsPath) && strings.HasSuffix(path, capacityPath) {
+		return s.routes[anyCapacity], true
 	}
 	for _, below := range []string{upstreamsPath, pprofPath} {
 		if strings.HasPrefix(path, below) {

@@ -39,6 +39,7 @@ type detail struct {
 	SnapshotAt     *time.Time `json:"snapshot_at"`
 	Degraded       string     `json:"degraded,omitempty"`
 	Sync           syncDetail `json:"sync"`
+	Capacity       *Capacity  `json:"capacity,omitempty"` // announced
 	Servers        []server   `json:"servers"`
 	Decisions      []Decision `json:"decisions"`
 }
@@ -111,13 +112,21 @@ func (s *Server) summarise(p *upstream.Pool, now int64) summary {
 
 func (s *Server) upstream(ctx *fasthttp.RequestCtx) {
 	name := strings.TrimPrefix(string(ctx.Path()), upstreamsPath)
+	if p := s.pool(ctx, name); p != nil {
+		reply(ctx, fasthttp.StatusOK, s.describe(p))
+	}
+}
+
+// pool returns the upstream of that name, or nil after answering that there is
+// none.
+func (s *Server) pool(ctx *fasthttp.RequestCtx, name string) *upstream.Pool {
 	for _, p := range s.views.pools() {
 		if p.Name == name {
-			reply(ctx, fasthttp.StatusOK, s.describe(p))
-			return
+			return p
 		}
 	}
 	fail(ctx, fasthttp.StatusNotFound, "unknown_upstream", fmt.Sprintf("there is no upstream %q", name))
+	return nil
 }
 
 func (s *Server) describe(p *upstream.Pool) detail {
@@ -130,6 +139,9 @@ func (s *Server) describe(p *upstream.Pool) detail {
 	}
 	if out.Sync.Source == "" {
 		out.Sync.Source = snap.Meta.Source
+	}
+	if s.views.Announced != nil {
+		out.Capacity = s.views.Announced(p.Name)
 	}
 	now := s.views.now()
 	for i := range snap.Entries {

@@ -30,6 +30,22 @@ type Views struct {
 	// Now is the engine's clock in nanoseconds: failures of servers are
 	// measured by it.
 	Now func() int64
+	// Signals returns, as JSON, what upstreams saw in the seconds that ended
+	// after since (Unix milliseconds), and their servers; no names are all.
+	Signals func(since int64, upstreams []string) ([]byte, error)
+	// Announce is told of capacity ordered for an upstream that exists,
+	// Announced what was announced for it and did not expire: nil for nothing.
+	Announce  func(upstream string, ordered float64, eta time.Time)
+	Announced func(upstream string) *Capacity
+}
+
+// Capacity is what was announced for an upstream.
+type Capacity struct {
+	// Ordered is how many units are to come, ETA when; ETAms is the same in
+	// Unix milliseconds, as it was announced.
+	Ordered float64   `json:"ordered"`
+	ETA     time.Time `json:"eta"`
+	ETAms   int64     `json:"eta_ms"`
 }
 
 // SyncInfo is how an upstream follows its source.

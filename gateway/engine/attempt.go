@@ -58,8 +58,8 @@ func (ex *exchange) attempt() {
 			ex.times.picked = ex.times.start
 		}
 		e.Inflight.Add(1)
-		ex.entry = e
 		s := lp.servers[e.Server]
+		ex.entry, ex.srv = e, s
 		if ex.pipes() && ex.enqueue(s) {
 			return
 		}
@@ -248,6 +248,7 @@ func (ex *exchange) countFailure(why failure) {
 func (ex *exchange) noServer() {
 	if len(ex.tried) == 0 {
 		ex.lp.m.NoServer.Inc()
+		ex.refused()
 		ex.answerLocally(&localAnswer{status: 503})
 		return
 	}

@@ -28,6 +28,9 @@ type Options struct {
 	Set *upstream.Set
 	// Log gets what an operator should see; nothing is logged per request.
 	Log *slog.Logger
+	// Changed, if set, is told of each change of a pool before a loop is. It
+	// runs on the goroutine that applied the change and must not block.
+	Changed func(p *upstream.Pool)
 	// Applied, if set, is told when the last loop serves from a snapshot, and
 	// how long after Pool.Apply that was. It runs on a loop and must not block.
 	Applied func(p *upstream.Pool, s *upstream.Snapshot, took time.Duration)
@@ -172,6 +175,9 @@ func (e *Engine) Detach(p *upstream.Pool) {
 // poolChanged runs on the goroutine that applied the change.
 func (e *Engine) poolChanged(p *upstream.Pool) {
 	snap, began := p.Load(), time.Now()
+	if e.opt.Changed != nil {
+		e.opt.Changed(p)
+	}
 	var left atomic.Int32
 	left.Store(int32(len(e.loops)))
 	e.each(func(l *loop) {

@@ -30,11 +30,13 @@ import (
 // The server connection is given back as soon as the answer is read, even if
 // the client lags. An exchange lives on its loop's free list in between.
 type exchange struct {
-	l     *loop
-	c     *client
-	lp    *loopPool // nil while no route was found
-	u     *upconn   // nil between attempts and once the answer is read
-	entry *upstream.Entry
+	l      *loop
+	c      *client
+	lp     *loopPool // nil while no route was found
+	u      *upconn   // nil between attempts and once the answer is read
+	entry  *upstream.Entry
+	srv    *server // of entry
+	inFlow bool    // counted as in flight of the upstream
 
 	// The request, as the client sent it.
 	method    http1.Method
@@ -134,6 +136,7 @@ func (l *loop) startExchange(c *client, head, rest []byte) {
 	if d := lp.settings.Retry.Timeout; d > 0 {
 		ex.retryEnd = l.loop.Now() + int64(d)
 	}
+	ex.arrive()
 	ex.attempt()
 	if c.ex == ex && !ex.received {
 		ex.awaitBody()
@@ -251,6 +254,7 @@ func (ex *exchange) finish(status int, now int64) {
 	if ex.tunnel {
 		l.m.TunnelsActive.Dec()
 	}
+	ex.leave(now, status >= 500)
 	if lp := ex.lp; lp != nil {
 		lp.m.Requests.Inc(status)
 		total := now - ex.times.start
@@ -285,9 +289,13 @@ func (ex *exchange) dropUpstream() {
 // endAttempt detaches the exchange from its server.
 func (ex *exchange) endAttempt() {
 	if ex.entry != nil {
-		ex.recordTry(ex.tryStatus())
+		status := ex.tryStatus()
+		ex.recordTry(status)
+		if status != 0 {
+			ex.lp.answered(ex.srv)
+		}
 		ex.entry.Inflight.Add(-1)
-		ex.entry = nil
+		ex.entry, ex.srv = nil, nil
 	}
 	if u := ex.u; u != nil {
 		if u.ex == ex {

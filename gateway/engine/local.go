@@ -20,6 +20,9 @@ func (ex *exchange) answerLocally(a *localAnswer) {
 	l, c := ex.l, ex.c
 	ex.dropUpstream()
 	ex.status, ex.answering, ex.answered = a.status, true, true
+	if ex.inFlow {
+		ex.leave(l.loop.Clock(), a.status >= 500)
+	}
 	l.m.Responses.Inc(a.status)
 	a.close = a.close || !ex.keepAlive || !ex.received || c.lastRequest()
 	ex.closeAfter = a.close

@@ -41,6 +41,9 @@ type loop struct {
 	byRule []*loopPool // what a rule with a fixed name leads to; nil: look up
 	match  route.Match
 
+	active  []*loopPool // with requests in flight, or since the loop was last asked
+	sampled int64       // when that was
+
 	buffers   bufferPool
 	in        []byte // scratch: what was just read
 	out       []byte // scratch: a head or chunks being built

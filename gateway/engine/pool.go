@@ -5,6 +5,7 @@ import (
 
 	"spillway/gateway/balance"
 	"spillway/gateway/metrics"
+	"spillway/gateway/signals"
 	"spillway/gateway/upstream"
 	"spillway/internal/netloop"
 )
@@ -20,6 +21,12 @@ type loopPool struct {
 	picker   balance.Picker
 	hash     hashKey
 	servers  map[*upstream.Server]*server
+
+	flow   signals.Flow
+	told   told      // of flow, when the loop was last asked
+	active bool      // stands on loop.active
+	served []*server // that gave answers since the loop was last asked
+	left   bool      // the pool is not in the set any more
 }
 
 // server is one loop's side of a server: where to dial it and the
@@ -30,8 +37,9 @@ type server struct {
 	idle []*upconn
 	pipe *upconn // the shared connection, nil without one
 
-	noPipe int64 // no request is piped before
-	gone   bool  // not in the snapshot any more: nothing is kept
+	noPipe  int64  // no request is piped before
+	gone    bool   // not in the snapshot any more: nothing is kept
+	answers uint64 // since the loop was last asked; if any, it stands on loopPool.served
 }
 
 func newLoopPool(l *loop, p *upstream.Pool) *loopPool {
@@ -89,6 +97,7 @@ func (lp *loopPool) configure(s *upstream.Settings) {
 
 // drop closes what is idle when the pool has left the set.
 func (lp *loopPool) drop() {
+	lp.left = true
 	for _, s := range lp.servers {
 		s.gone = true
 		s.closeIdle()

@@ -327,6 +327,7 @@ func (ex *exchange) answerRead(u *upconn, rest []byte) {
 	ex.answered = true
 	keep := len(rest) == 0 && ex.received && ex.sent == len(ex.up.b) && ex.respKind != http1.CloseBody
 	ex.endAttempt()
+	ex.leave(now, ex.status >= 500)
 	if u.pipe != nil {
 		u.turnOver(rest)
 	} else {
@@ -371,6 +372,8 @@ func (ex *exchange) cut() {
 	if ex.outKind == http1.CloseBody {
 		netloop.ResetOnClose(c.FD())
 	}
-	ex.finish(ex.status, ex.l.loop.Clock())
+	now := ex.l.loop.Clock()
+	ex.leave(now, true)
+	ex.finish(ex.status, now)
 	c.close()
 }

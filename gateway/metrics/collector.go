@@ -28,6 +28,8 @@ type Sources struct {
 	// Now is the engine's clock in nanoseconds, against which a failed
 	// server's time is judged.
 	Now func() int64
+	// Announced calls yield with the capacity announced for each upstream.
+	Announced func(yield func(upstream string, ordered float64, eta time.Time))
 	// Sync, Config and AccessLog say how the rest of the gateway does.
 	Sync      func() []SyncStatus
 	Config    func() ConfigStatus
@@ -126,6 +128,9 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	if c.src.Pools != nil && c.src.Now != nil {
 		s.servers(c.src.Pools(), c.src.Now())
+	}
+	if c.src.Announced != nil {
+		c.src.Announced(s.announced)
 	}
 	if c.src.Sync != nil {
 		for _, st := range c.src.Sync() {

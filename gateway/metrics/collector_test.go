@@ -72,6 +72,7 @@ func (w *world) sources() Sources {
 		Pools:     func() []*upstream.Pool { return []*upstream.Pool{w.pool} },
 		Now:       func() int64 { return 0 },
 		Sync:      func() []SyncStatus { return []SyncStatus{w.sync} },
+		Announced: func(yield func(string, float64, time.Time)) { yield("web", 12.5, time.Unix(1700000060, 0)) },
 		Config:    func() ConfigStatus { return ConfigStatus{OK: true, LastSuccess: time.Unix(1700000001, 0)} },
 		AccessLog: func() AccessLogStatus { return AccessLogStatus{Dropped: 7, WriteErrors: 2} },
 		Version:   "v1", Revision: "abc",

@@ -40,6 +40,9 @@ const (
 	upstreamReceivedBytes
 	upstreamSentBytes
 
+	capacityOrdered
+	capacityETA
+
 	serverUp
 	serverInflight
 	serverWeight
@@ -112,6 +115,9 @@ func definitions() [metricCount]definition {
 		upstreamReuses:        {"spillway_upstream_connection_reuses_total", counter, "Requests sent on a connection that had served before.", of("upstream")},
 		upstreamReceivedBytes: {"spillway_upstream_received_bytes_total", counter, "Bytes received from servers.", of("upstream")},
 		upstreamSentBytes:     {"spillway_upstream_sent_bytes_total", counter, "Bytes sent to servers.", of("upstream")},
+
+		capacityOrdered: {"spillway_upstream_capacity_ordered", gauge, "Units of capacity that a scaler announced for the upstream and that are still to come.", of("upstream")},
+		capacityETA:     {"spillway_upstream_capacity_eta_timestamp_seconds", gauge, "When that capacity is expected.", of("upstream")},
 
 		serverUp:       {"spillway_upstream_server_up", gauge, "1 if the server may get requests, 0 if it is down or failed.", of("upstream", "server")},
 		serverInflight: {"spillway_upstream_server_inflight", gauge, "Exchanges now at the server.", of("upstream", "server")},

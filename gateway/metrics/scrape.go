@@ -128,6 +128,11 @@ func (s scrape) servers(pools []*upstream.Pool, now int64) {
 	}
 }
 
+func (s scrape) announced(upstream string, ordered float64, eta time.Time) {
+	s.value(capacityOrdered, ordered, upstream)
+	s.value(capacityETA, unixSeconds(eta), upstream)
+}
+
 // stateDump is the state an alert asks for: it always has a series.
 const stateDump = "dump"
 
