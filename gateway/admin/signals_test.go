@@ -71,7 +71,9 @@ func TestSignalsNeedTheReadToken(t *testing.T) {
 }
 
 func body(text string) func(*http.Request) {
-	return func(r *http.Request) { r.Body, r.ContentLength = io.NopCloser(strings.NewReader(text)), int64(len(text)) }
+	return func(r *http.Request) {
+		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(text)), int64(len(text))
+	}
 }
 
 // announcing serves upstreams that take announcements; got is the last one.
