@@ -137,18 +137,18 @@ func (c *Controller) Tick(ctx context.Context) error {
 }
 
 func (c *Controller) tick(ctx context.Context) error {
-	fence, leads := c.env.Leader.Fence()
-	if !leads {
+	lead := c.env.Leader.State()
+	if !lead.Leading {
 		c.enter(following)
 		return nil
 	}
-	if c.state == following || fence != c.fence {
+	if c.state == following || lead.Fence != c.fence {
 		c.enter(loading)
 		c.look() // what was seen before may be old
 		c.mem.wrote = map[string]bool{}
 	}
 	if c.state == loading {
-		if err := c.load(ctx, fence); err != nil {
+		if err := c.load(ctx, lead.Fence); err != nil {
 			return err
 		}
 	}

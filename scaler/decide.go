@@ -24,6 +24,7 @@ func (d *draft) decide() map[string]policy.Decision {
 		mem := d.policyMemory(a.Name)
 		decision, next := policy.Evaluate(&a.Policy, o, mem.Memory, d.now)
 		mem.Memory = next
+		d.holdSize(a, &decision)
 		if d.ending() {
 			decision.Want, decision.Winner = 0, "down"
 		}
@@ -31,6 +32,21 @@ func (d *draft) decide() map[string]policy.Decision {
 		all[a.Name] = decision
 	}
 	return all
+}
+
+// holdSize keeps the size that was wanted last while there are no signals: what
+// fails meanwhile is replaced.
+func (d *draft) holdSize(a *App, decision *policy.Decision) {
+	if decision.Winner != policy.RuleHold {
+		return
+	}
+	last, ok := d.mem.last[a.Name]
+	if ring, stored := d.book.decisions.get(a.Name); !ok && stored && len(ring.Whys) > 0 {
+		last, ok = ring.Whys[len(ring.Whys)-1].Decision, true
+	}
+	if ok && last.Want > decision.Want {
+		decision.Want = min(last.Want, a.Policy.Max)
+	}
 }
 
 // policyMemory is the app's, from the ledger after a start.

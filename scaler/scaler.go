@@ -27,6 +27,7 @@ import (
 	"spillway/scaler/cloud"
 	"spillway/scaler/docker"
 	"spillway/scaler/fleet"
+	"spillway/scaler/leader"
 	"spillway/scaler/ledger"
 	"spillway/scaler/placement"
 	"spillway/scaler/policy"
@@ -188,8 +189,8 @@ type Env struct {
 
 // Leader says whether this controller leads.
 type Leader interface {
-	// Fence is the proof that writes carry; false while another one leads.
-	Fence() (ledger.Fence, bool)
+	// State answers from memory; its Fence is the proof that writes carry.
+	State() leader.State
 	// Verify asks the store whether the fence still holds. It is called before
 	// each call that destroys something.
 	Verify(ctx context.Context) error
