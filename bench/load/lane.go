@@ -102,7 +102,7 @@ func newLane(r *run, index int) (*lane, error) {
 // open before the first request.
 func (l *lane) setUp() {
 	if l.run.fresh {
-		l.run.ready <- 0
+		l.run.ready <- nil
 		return
 	}
 	l.unsettled = len(l.conns)
@@ -139,7 +139,7 @@ func (l *lane) report() {
 		l.run.ready <- l.lastErrno
 		return
 	}
-	l.run.ready <- 0
+	l.run.ready <- nil
 }
 
 // begin fixes the time at which the lane starts to send.

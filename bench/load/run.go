@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"spillway/internal/netloop"
@@ -56,7 +55,7 @@ type run struct {
 	origin   int64
 
 	collector *collector
-	ready     chan syscall.Errno
+	ready     chan error
 	workers   []worker
 	steer     sync.Mutex // guards curve, which changes with SetRate
 	curve     *Curve
@@ -170,7 +169,7 @@ func newRun(cfg Config) (*run, error) {
 			r.repeated = append(r.repeated, m.text.text...)
 		}
 	}
-	r.ready = make(chan syscall.Errno, r.lanes())
+	r.ready = make(chan error, r.lanes())
 	r.collector = newCollector(r.lanes(), r.length, r.plannedIn, cfg.Progress)
 	return r, r.addWorkers()
 }
@@ -252,13 +251,16 @@ func (r *run) prepare(ctx context.Context) error {
 	for _, w := range r.workers {
 		w.post(w.prepare)
 	}
-	var refused syscall.Errno
+	var refused error
 	connected := false
 	for range r.workers {
 		select {
-		case errno := <-r.ready:
-			refused = max(refused, errno)
-			connected = connected || errno == 0
+		case err := <-r.ready:
+			if err == nil {
+				connected = true
+			} else {
+				refused = err
+			}
 		case <-ctx.Done():
 			return fmt.Errorf("cannot connect to %s: %w", r.cfg.Addr, ctx.Err())
 		}

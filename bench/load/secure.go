@@ -2,7 +2,6 @@ package load
 
 import (
 	"crypto/tls"
-	"errors"
 	"sync"
 	"syscall"
 	"time"
@@ -51,7 +50,7 @@ func newSecure(r *run) *secure {
 func (s *secure) prepare() {
 	if s.run.fresh {
 		close(s.prepared)
-		s.run.ready <- 0
+		s.run.ready <- nil
 		return
 	}
 	go s.connect()
@@ -69,13 +68,13 @@ func (s *secure) connect() {
 		})
 	}
 	opening.Wait()
-	var refused syscall.Errno = syscall.ECONNREFUSED
+	var refused error
 	for _, c := range s.conns {
 		if c.tls != nil {
-			s.run.ready <- 0
+			s.run.ready <- nil
 			return
 		}
-		errors.As(c.err, &refused)
+		refused = c.err
 	}
 	s.run.ready <- refused
 }
