@@ -9,9 +9,10 @@ import (
 // weighted scores. The zero value works; it is safe for concurrent use.
 //
 // Asks that are alike but for their ID form a shape. Shapes go in the order of
-// their size, the largest share of what is left for it first (large ones last
-// find only crumbs); asks of a shape in the order of their ID. Each takes the
-// host with the highest score of those that no filter refuses.
+// their size, the largest first (large ones last find only crumbs); asks of a
+// shape in the order of their ID. Each takes the host with the highest score of
+// those that no filter refuses. A batch of at most MaxTried asks that pack is
+// planned in several orders, and the plan that needs least is taken.
 type Default struct {
 	// Pack and Spread weigh the terms for asks that pack and those that do
 	// not. Nil means PackWeights and SpreadWeights.
@@ -54,7 +55,7 @@ type Weights struct {
 // PackWeights fill hosts: nothing but the balance of zones or a failure
 // outweighs leaving a host empty.
 func PackWeights() Weights {
-	return Weights{Fit: 2, Apart: 0.05, Zone: 10, Image: 0.25, Cost: 8, Failure: 4}
+	return Weights{Fit: 2, Apart: 0.02, Zone: 10, Image: 0.25, Cost: 8, Failure: 4}
 }
 
 // SpreadWeights even out load; a host that must be bought first is chosen only
@@ -62,6 +63,9 @@ func PackWeights() Weights {
 func SpreadWeights() Weights {
 	return Weights{Fit: 2, Apart: 2, Zone: 4, Image: 0.5, Cost: 2, Failure: 2}
 }
+
+// MaxTried is the largest batch that is planned in more than one order.
+const MaxTried = 4096
 
 const (
 	defaultReasons       = 5
@@ -72,14 +76,28 @@ const (
 func (d Default) Plan(hosts []Host, asks []Ask, now time.Time) Result {
 	shapes, refused := group(asks)
 	w := newWorld(hosts, shapes, d.rules(now))
-	b := newBatch(w, asks)
+	w.measure(shapes)
+	best := w.plan(shapes, asks, refused, byDemand)
+	if len(asks) <= MaxTried && best.couldSave(shapes) {
+		for by := byDemand + 1; by < orders; by++ {
+			if other := w.plan(shapes, asks, refused, by); other.needs().less(best.needs()) {
+				best = other
+			}
+		}
+	}
+	return best.result()
+}
+
+// plan makes one plan and leaves the world as it is.
+func (w *world) plan(shapes []*shape, asks []Ask, refused map[int]string, by order) *batch {
+	b := newBatch(w.clone(), asks)
 	for i, why := range refused {
 		b.refuse(i, why)
 	}
-	for _, s := range w.bySize(shapes) {
+	for _, s := range sorted(shapes, by) {
 		b.place(s)
 	}
-	return b.result()
+	return b
 }
 
 // rules are the settings of one plan, as they are computed with.

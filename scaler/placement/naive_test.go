@@ -1,6 +1,7 @@
 package placement
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"math/big"
@@ -315,36 +316,28 @@ func (r *naive) reserve(a Ask, i int) map[int]int {
 }
 
 // order sorts asks as the planner must: shapes by size, then by ID.
-func (r *naive) order(asks []Ask) []Ask {
+func (r *naive) order(asks []Ask, by order) []Ask {
 	type sized struct {
 		ask  Ask
-		size [2]int64
+		size int64
+		sum  int64
 		key  string
 	}
+	scarce := r.scarcity(asks)
 	all := make([]sized, len(asks))
 	for i, a := range asks {
-		var cpu, mem, pps int64
-		for k, h := range r.hosts {
-			if h.Ready && r.labels(a, h) && (a.Arch == "" || h.Arch == "" || a.Arch == h.Arch) {
-				cpu, mem = cpu+r.free[k].cpu, mem+r.free[k].mem
-				if h.MaxPPS > 0 {
-					pps += r.free[k].pps
-				}
-			}
-		}
-		c, m, p := part(millionths(a.CPU), cpu, 1<<60), part(a.Memory, mem, 1<<60), int64(0)
-		if pps > 0 {
-			p = part(int64(a.PPS), pps, 1<<60)
-		}
-		all[i] = sized{a, [2]int64{max(c, m, p), c + m + p}, string(appendKey(nil, &asks[i]))}
+		free := r.freeWhere(func(h Host) bool {
+			return h.Ready && r.labels(a, h) && (a.Arch == "" || h.Arch == "" || a.Arch == h.Arch)
+		})
+		all[i] = sized{a, naiveSize(a, free, scarce, by), naiveSize(a, free, scarce, bySum), string(appendKey(nil, &asks[i]))}
 	}
 	sort.Slice(all, func(i, j int) bool {
 		a, b := all[i], all[j]
 		switch {
-		case a.size[0] != b.size[0]:
-			return a.size[0] > b.size[0]
-		case a.size[1] != b.size[1]:
-			return a.size[1] > b.size[1]
+		case a.size != b.size:
+			return a.size > b.size
+		case a.sum != b.sum:
+			return a.sum > b.sum
 		case a.key != b.key:
 			return a.key < b.key
 		}
@@ -355,4 +348,106 @@ func (r *naive) order(asks []Ask) []Ask {
 		sorted[i] = s.ask
 	}
 	return sorted
+}
+
+func (r *naive) scarcity(asks []Ask) (scarce [3]int64) {
+	free := r.freeWhere(func(h Host) bool { return h.Ready })
+	var wanted [3]int64
+	for _, a := range asks {
+		wanted[0] += millionths(a.CPU)
+		wanted[1] += a.Memory
+		wanted[2] += int64(a.PPS)
+	}
+	for d := range scarce {
+		scarce[d] = part(wanted[d], free[d], 1<<20)
+	}
+	return scarce
+}
+
+func (r *naive) freeWhere(open func(Host) bool) (free [3]int64) {
+	for i, h := range r.hosts {
+		if !open(h) {
+			continue
+		}
+		free[0] += r.free[i].cpu
+		free[1] += r.free[i].mem
+		if h.MaxPPS > 0 {
+			free[2] += r.free[i].pps
+		}
+	}
+	return free
+}
+
+func naiveSize(a Ask, free, scarce [3]int64, by order) (size int64) {
+	for d, amount := range []int64{millionths(a.CPU), a.Memory, int64(a.PPS)} {
+		x := part(amount, free[d], 1<<40)
+		if d == 2 && free[d] == 0 {
+			continue
+		}
+		switch by {
+		case byDemand:
+			size += scarce[d] * x
+		case bySquares:
+			size += scarce[d] * (x / (1 << 20)) * (x / (1 << 20))
+		case byLargest:
+			size = max(size, x)
+		default:
+			size += x
+		}
+	}
+	return size
+}
+
+// naivePlan plans in every order, if anything packs, and keeps what needs
+// least.
+func naivePlan(hosts []Host, asks []Ask) map[string]outcome {
+	best, least := planInOrder(hosts, asks, byDemand)
+	if !slices.ContainsFunc(asks, func(a Ask) bool { return a.Pack }) {
+		return best
+	}
+	for by := byDemand + 1; by < orders; by++ {
+		if other, needs := planInOrder(hosts, asks, by); slices.Compare(needs[:], least[:]) < 0 {
+			best, least = other, needs
+		}
+	}
+	return best
+}
+
+// planInOrder also returns asks rejected, money and hosts opened.
+func planInOrder(hosts []Host, asks []Ask, by order) (map[string]outcome, [3]int64) {
+	r := newNaive(hosts, noon)
+	all := map[string]outcome{}
+	var needs [3]int64
+	for _, a := range r.order(asks, by) {
+		choice, counts := r.place(a)
+		if choice == nil {
+			all[a.ID] = outcome{Counts: counts}
+			needs[0]++
+			continue
+		}
+		all[a.ID] = choice.outcome(a)
+	}
+	for i, h := range r.hosts {
+		if h.Containers > 0 || r.free[i].empty {
+			continue
+		}
+		needs[2]++
+		if !h.Paid {
+			needs[1] += millionths(h.Price)
+		}
+	}
+	return all, needs
+}
+
+func (c *naiveChoice) outcome(a Ask) outcome {
+	w := SpreadWeights()
+	if a.Pack {
+		w = PackWeights()
+	}
+	sum := mils(w.Fit + w.Apart + w.Zone + w.Image + w.Cost + w.Failure)
+	o := outcome{Host: c.host, Score: fmt.Sprintf("%.9f", float64(c.score)/one/float64(sum))}
+	if len(c.ports) > 0 {
+		o.Ports = c.ports
+	}
+	return o
 }

@@ -1,10 +1,5 @@
 package placement
 
-import (
-	"cmp"
-	"slices"
-)
-
 // pick finds the best host for the shape, nobody if there is none.
 //
 // Scores but for the term of zones are compared within each lane; that term
@@ -130,35 +125,4 @@ func (b *batch) leastCount() int64 {
 		}
 	}
 	return least
-}
-
-// bySize sorts shapes for placing: the larger share of what is left for it a
-// shape takes the earlier, first by its scarcest resource, then by the sum.
-func (w *world) bySize(shapes []*shape) []*shape {
-	for _, s := range shapes {
-		s.size = w.size(s)
-	}
-	sorted := slices.Clone(shapes)
-	slices.SortFunc(sorted, func(a, b *shape) int {
-		return cmp.Or(-cmp.Compare(a.size[0], b.size[0]), -cmp.Compare(a.size[1], b.size[1]), cmp.Compare(a.key, b.key))
-	})
-	return sorted
-}
-
-// size is the largest share of a resource that one ask takes of what is free
-// on all hosts open to it, and the sum of the shares.
-func (w *world) size(s *shape) [2]int64 {
-	var cpu, mem, pps int64
-	for i := range w.families {
-		f := &w.families[i]
-		if v := w.judge(s, f); v.early == fits && !v.arch {
-			cpu, mem, pps = cpu+f.freeCPU, mem+f.freeMem, pps+f.freePPS
-		}
-	}
-	const unit = 1 << 60
-	c, m, p := share(s.cpu, cpu, unit), share(s.mem, mem, unit), int64(0)
-	if pps > 0 {
-		p = share(s.pps, pps, unit)
-	}
-	return [2]int64{max(c, m, p), c + m + p}
 }

@@ -97,7 +97,7 @@ func TestPlanEqualsLookingAtEveryHost(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		hosts, asks := drawHosts(t), drawAsks(t)
 		got := Default{}.Plan(hosts, asks, noon)
-		want := plainly(hosts, asks)
+		want := naivePlan(hosts, asks)
 		if diff := cmp.Diff(want, outcomes(got)); diff != "" {
 			t.Fatalf("(-every host +plan)\n%s", diff)
 		}
@@ -119,29 +119,6 @@ func outcomes(r Result) map[string]outcome {
 	}
 	for _, a := range r.Rejected {
 		all[a.Ask] = outcome{Counts: a.Counts}
-	}
-	return all
-}
-
-func plainly(hosts []Host, asks []Ask) map[string]outcome {
-	r := newNaive(hosts, noon)
-	all := map[string]outcome{}
-	for _, a := range r.order(asks) {
-		choice, counts := r.place(a)
-		if choice == nil {
-			all[a.ID] = outcome{Counts: counts}
-			continue
-		}
-		w := SpreadWeights()
-		if a.Pack {
-			w = PackWeights()
-		}
-		sum := mils(w.Fit + w.Apart + w.Zone + w.Image + w.Cost + w.Failure)
-		o := outcome{Host: choice.host, Score: fmt.Sprintf("%.9f", float64(choice.score)/one/float64(sum))}
-		if len(choice.ports) > 0 {
-			o.Ports = choice.ports
-		}
-		all[a.ID] = o
 	}
 	return all
 }

@@ -23,7 +23,7 @@ type shape struct {
 
 	app, image int   // in world.apps and world.images; image -1: none
 	saving     int64 // score of a host that has the image
-	size       [2]int64
+	size       [orders]int64
 }
 
 // group sorts asks into shapes. What cannot be an ask is told in refused, by

@@ -237,6 +237,24 @@ func (w *world) sortNodes() {
 	w.nodes = sorted
 }
 
+// clone returns a world that can be planned on, with everything a plan changes
+// of its own.
+func (w *world) clone() *world {
+	c := *w
+	c.nodes, c.blocks, c.lines = slices.Clone(w.nodes), slices.Clone(w.blocks), slices.Clone(w.lines)
+	c.apps, c.images = unshared(w.apps), unshared(w.images)
+	return &c
+}
+
+// unshared returns lists that are copied when something is appended.
+func unshared(of []sites) []sites {
+	own := make([]sites, len(of))
+	for i, s := range of {
+		own[i] = slices.Clip(s)
+	}
+	return own
+}
+
 // findSites notes where the apps and images of the shapes are already.
 func (w *world) findSites(shapes []*shape) {
 	apps, images := map[string]int{}, map[string]int{}
