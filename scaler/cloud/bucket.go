@@ -19,12 +19,16 @@ func NewBucket(l Limit, now time.Time) *Bucket {
 	return &Bucket{limit: l, tokens: float64(l.Burst), at: now}
 }
 
+// slack is what rounding may take from a bucket, in tokens: without it, who
+// waits as long as he was told is refused for another nanosecond.
+const slack = 1e-6
+
 // TryTake takes n tokens if they are there. If not it takes none and tells how
 // long it is until they are; for more than Burst, until the bucket is full.
 func (b *Bucket) TryTake(n int, now time.Time) (wait time.Duration, ok bool) {
 	b.refill(now)
 	need := math.Min(float64(n), float64(b.limit.Burst))
-	if b.tokens >= need {
+	if b.tokens >= need-slack {
 		b.tokens -= float64(n)
 		return 0, true
 	}

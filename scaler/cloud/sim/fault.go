@@ -15,7 +15,7 @@ type FaultKind string
 const (
 	LostRequest   FaultKind = "lost-request"   // nothing is done, and the caller cannot know
 	LostAnswer    FaultKind = "lost-answer"    // all is done, and the caller cannot know
-	Duplicate     FaultKind = "duplicate"      // the request is delivered twice
+	Duplicate     FaultKind = "duplicate"      // the request is delivered twice, if it was granted
 	Throttled     FaultKind = "throttled"      // 429 with a Retry-After of Delay
 	Refused       FaultKind = "refused"        // a 5xx answer, nothing done
 	QuotaHit      FaultKind = "quota"          // the account's limit

@@ -153,7 +153,7 @@ func (c *Cloud) serve(r request, work func(now time.Time) error) error {
 	}
 	_, again := c.strikes(Duplicate, r, now)
 	err := work(now)
-	if again {
+	if again && err == nil {
 		_ = work(now) // the caller hears the first answer
 	}
 	if _, ok := c.strikes(LostAnswer, r, now); ok && err == nil {
