@@ -45,6 +45,9 @@ type world struct {
 	control *Controller
 	// around is Env.Around of the next controller.
 	around func(e fleet.Effect, after bool)
+	name   string // of the case, for failures
+	seed   uint64
+	asked  map[string]int // machines of each order, by the records that were written
 	events []string
 	log    *slog.Logger
 }
@@ -64,11 +67,14 @@ type option func(*world)
 
 func newWorld(t testing.TB, l load, options ...option) *world {
 	start := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
-	w := &world{t: t, clock: sim.NewClock(start), begun: start, set: testSettings(), log: slog.New(slog.DiscardHandler)}
+	w := &world{t: t, clock: sim.NewClock(start), begun: start, set: testSettings(), log: slog.New(slog.DiscardHandler), asked: map[string]int{}, seed: 1}
+	for _, o := range options {
+		o(w)
+	}
 	w.store = ledger.NewMemory()
 	w.vote = leader.NewMemory(w.store)
 	provider := quick()
-	w.cloud = sim.New(provider, sim.Options{Clock: w.clock.Still(), Seed: 1})
+	w.cloud = sim.New(provider, sim.Options{Clock: w.clock.Still(), Seed: w.seed})
 	w.clouds = map[string]cloud.Driver{"rent": w.wrap(w.cloud)}
 	owned, err := static.New(static.Options{Now: w.clock.Now, Hosts: []static.Host{{ID: "own-1", Address: "192.168.0.1", Zone: "home", CPU: 2, Memory: 8 << 30}}})
 	if err != nil {
@@ -78,15 +84,21 @@ func newWorld(t testing.TB, l load, options ...option) *world {
 	w.engines = &engines{w: w, containers: map[string]map[string]*container{}}
 	w.reg = &registrar{w: w, entries: map[string]*entry{}}
 	w.gates = &gateways{w: w, load: l, expected: 2, reporting: 2, delay: time.Second, inFlight: map[string]float64{}}
-	for _, o := range options {
-		o(w)
-	}
 	w.restart()
 	return w
 }
 
 func (w *world) wrap(d cloud.Driver) cloud.Driver {
-	return cloud.Wrap(d, cloud.Options{Clock: w.clock.Still(), Random: func() float64 { return 0.5 }})
+	return cloud.Wrap(d, cloud.Options{Clock: cloud.Clock{Now: w.clock.Now, Sleep: w.sleep}, Random: func() float64 { return 0.5 }})
+}
+
+// sleep is how a wrapper waits: the controller waits with it, traffic goes on.
+func (w *world) sleep(ctx context.Context, d time.Duration) error {
+	for ; d > 0 && ctx.Err() == nil; d -= time.Second {
+		w.clock.Advance(min(d, time.Second))
+		w.gates.second()
+	}
+	return ctx.Err()
 }
 
 // quick is a cloud with two zones and short boots.
@@ -132,9 +144,16 @@ func testSettings() Settings {
 			Container: Container{Image: "web:1", CPU: 1, Memory: 1 << 30, Port: 8080, Stop: 5 * time.Second},
 			Policy:    p,
 		}},
-		Timings: fleet.Defaults(),
+		Timings: testTimings(),
 		Pace:    Pace{Sweep: 10},
 	}
+}
+
+// testTimings suit a cloud that boots in a quarter of a minute.
+func testTimings() fleet.Timings {
+	t := fleet.Defaults()
+	t.Boot, t.Join = time.Minute, time.Minute
+	return t
 }
 
 // restart throws the controller away, with all it knew, and starts another.
@@ -202,6 +221,9 @@ func (w *world) tick() {
 	if err := w.control.Tick(context.Background()); err != nil {
 		w.say("tick: %v", err)
 	}
+	for id, o := range w.control.book.orders.all() {
+		w.asked[id] = len(o.Slots)
+	}
 }
 
 func (w *world) say(format string, args ...any) {
@@ -211,7 +233,7 @@ func (w *world) say(format string, args ...any) {
 // fail reports a violation with what led to it.
 func (w *world) fail(format string, args ...any) {
 	w.t.Helper()
-	w.t.Errorf("at %v: %s\n%s", w.clock.Now().Sub(w.begun), fmt.Sprintf(format, args...), strings.Join(w.events[max(0, len(w.events)-40):], "\n"))
+	w.t.Errorf("%s: at %v: %s\n%s", w.name, w.clock.Now().Sub(w.begun), fmt.Sprintf(format, args...), strings.Join(w.events[max(0, len(w.events)-40):], "\n"))
 }
 
 // container of a fake engine.
