@@ -1,5 +1,11 @@
-// Package hostinit makes a bare machine a uniform Docker host: it renders the
-// user-data from layered profiles, and it is the side that machines phone home
-// to: a one-time token and a certificate request go in, a certificate for
-// mutual TLS comes out, then the stages as they are reached.
+// Package hostinit makes a bare machine a uniform Docker host.
+//
+// This package turns layered profiles into user-data: the same profile gives
+// the same text, and its hash tells machines that were made by an older one.
+// It also says what becomes of a machine that passed a deadline. What the
+// machine and the scaler say to each other is in join, what our own init does
+// on a machine in machine; clouds run the shell script rendered here, which
+// does the same with curl and openssl.
+//
+// Nothing here does I/O or starts a goroutine.
 package hostinit

@@ -17,6 +17,13 @@ import (
 // HostName is the name by which a machine knows the computer it is on.
 const HostName = "spillway-host"
 
+// Device is a machine's network interface.
+const Device = "eth0"
+
+// Owns are the directories a machine has for itself; the other files are this
+// computer's.
+func Owns() []string { return []string{"/etc", "/run"} }
+
 // Inside is a machine seen from within, by its first program.
 type Inside struct {
 	ID, Name   string
@@ -128,7 +135,7 @@ func writeNames(r *record) error {
 // Connect waits for the machine's cable and gives it its address.
 func (in *Inside) Connect(ctx context.Context, run Runner) error {
 	err := poll(ctx, func() (bool, error) {
-		_, err := net.InterfaceByName("eth0")
+		_, err := net.InterfaceByName(Device)
 		return err == nil, nil
 	})
 	if err != nil {
@@ -136,9 +143,9 @@ func (in *Inside) Connect(ctx context.Context, run Runner) error {
 	}
 	for _, line := range []string{
 		"link set lo up",
-		"addr replace " + in.Address.String() + " dev eth0",
-		"link set eth0 up",
-		"route replace default via " + in.Gateway.String() + " dev eth0",
+		"addr replace " + in.Address.String() + " dev " + Device,
+		"link set " + Device + " up",
+		"route replace default via " + in.Gateway.String() + " dev " + Device,
 	} {
 		if err := run(ctx, "ip", strings.Fields(line)...); err != nil {
 			return err

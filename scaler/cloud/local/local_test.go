@@ -43,8 +43,8 @@ func machineInit(dir string) int {
 		return 1
 	}
 	m, err := machine.New(c, machine.Host{
-		ID: in.ID, Name: in.Name, Address: in.Address.Addr().String(), Device: "eth0", Dir: in.Dir, Socket: in.Socket,
-		Engine: in.Engine, Now: time.Now, Log: log,
+		ID: in.ID, Name: in.Name, Address: in.Address.Addr().String(), Device: local.Device, Dir: in.Dir, Socket: in.Socket,
+		Engine: in.Engine, Owns: local.Owns(), Now: time.Now, Log: log,
 		Connect: func(ctx context.Context, run func(context.Context, string, ...string) error) error { return in.Connect(ctx, run) },
 	})
 	if err != nil {

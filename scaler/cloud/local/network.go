@@ -187,7 +187,7 @@ func (d *Driver) ensureLink(ctx context.Context, r *record, pid int, fresh bool)
 	// nobody's neighbour table is wrong.
 	a := r.Address.Addr().As4()
 	mac := net.HardwareAddr{0x02, 0x73, a[0], a[1], a[2], a[3]}
-	err := d.inSwitch(ctx, "link", "add", port, "type", "veth", "peer", "name", "eth0",
+	err := d.inSwitch(ctx, "link", "add", port, "type", "veth", "peer", "name", Device,
 		"address", mac.String(), "netns", strconv.Itoa(pid))
 	if err != nil {
 		return err

@@ -1,9 +1,12 @@
 package join
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -12,45 +15,74 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"os"
 	"time"
 )
 
-// How long certificates are good. They begin an hour early, for clocks that
-// are behind.
+// Certificates begin an hour early, for clocks that are behind.
 const (
-	caYears      = 10
-	leafValidity = 365 * 24 * time.Hour
-	early        = time.Hour
+	caYears         = 10
+	defaultValidity = 365 * 24 * time.Hour
+	early           = time.Hour
 )
 
 // CA signs what machines and the scaler prove themselves with. It is
 // read-only after OpenCA and safe for concurrent use.
 type CA struct {
 	cert   *x509.Certificate
-	key    *ecdsa.PrivateKey
+	key    crypto.Signer
 	text   []byte // PEM of cert
-	secret []byte // of tokens
-	now    func() time.Time
+	secret []byte // of tokens, made of the key
+	o      CAOptions
+}
+
+// CAOptions say where an authority is kept.
+type CAOptions struct {
+	// Dir holds an authority made by OpenCA. Its files have mode 0600.
+	Dir string
+	// CertFile and KeyFile (PEM) are one made elsewhere, instead of Dir.
+	// Scalers that stand in for each other need the same one.
+	CertFile, KeyFile string
+	// Validity of what it signs. Default one year: longer than any machine
+	// lives, as an engine takes no new certificate while it runs.
+	Validity time.Duration
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
 }
 
 const (
-	caCert   = "ca.pem"
-	caKey    = "ca.key"
-	caSecret = "join.key"
+	caCert = "ca.pem"
+	caKey  = "ca.key"
 )
 
-// OpenCA reads the authority kept in dir, or makes it. The files have mode
-// 0600; scalers that shall stand in for each other share them.
-func OpenCA(dir string, now func() time.Time) (*CA, error) {
-	files, err := loadOrCreate(dir, []string{caKey, caSecret, caCert}, func() (map[string][]byte, error) { return newCA(now()) })
+// OpenCA reads an authority; the one of a directory is made if there is none.
+func OpenCA(o CAOptions) (*CA, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Validity == 0 {
+		o.Validity = defaultValidity
+	}
+	where, cert, key, err := o.read()
 	if err == nil {
 		var ca *CA
-		if ca, err = parseCA(files); err == nil {
-			ca.now = now
+		if ca, err = parseCA(cert, key); err == nil {
+			ca.o = o
 			return ca, nil
 		}
 	}
-	return nil, fmt.Errorf("cannot open the certificate authority in %q: %w", dir, err)
+	return nil, fmt.Errorf("cannot open the certificate authority in %q: %w", where, err)
+}
+
+func (o *CAOptions) read() (where string, cert, key []byte, err error) {
+	if o.CertFile != "" {
+		if cert, err = os.ReadFile(o.CertFile); err == nil {
+			key, err = os.ReadFile(o.KeyFile)
+		}
+		return o.CertFile, cert, key, err
+	}
+	files, err := loadOrCreate(o.Dir, []string{caKey, caCert}, func() (map[string][]byte, error) { return newCA(o.Now()) })
+	return o.Dir, files[caCert], files[caKey], err
 }
 
 func newCA(now time.Time) (map[string][]byte, error) {
@@ -72,21 +104,25 @@ func newCA(now time.Time) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	secret := make([]byte, 32)
-	rand.Read(secret)
-	return map[string][]byte{caCert: certPEM(der), caKey: text, caSecret: secret}, nil
+	return map[string][]byte{caCert: certPEM(der), caKey: text}, nil
 }
 
-func parseCA(files map[string][]byte) (*CA, error) {
-	pair, err := tls.X509KeyPair(files[caCert], files[caKey])
+func parseCA(cert, key []byte) (*CA, error) {
+	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		return nil, err
 	}
-	key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
-	if !ok || !pair.Leaf.IsCA || len(files[caSecret]) != 32 {
-		return nil, errors.New("these are not the files of an authority")
+	signer, ok := pair.PrivateKey.(crypto.Signer)
+	if !ok || !pair.Leaf.IsCA {
+		return nil, errors.New("these are not the certificate and key of an authority")
 	}
-	return &CA{cert: pair.Leaf, key: key, text: files[caCert], secret: files[caSecret]}, nil
+	der, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		return nil, err
+	}
+	mac := hmac.New(sha256.New, der)
+	mac.Write([]byte("secret of spillway's join tokens"))
+	return &CA{cert: pair.Leaf, key: signer, text: cert, secret: mac.Sum(nil)}, nil
 }
 
 // PEM is the authority's certificate, which machines and scalers trust.
@@ -178,7 +214,7 @@ func asksOnlyFor(csr *x509.CertificateRequest, name, address string) error {
 func (c *CA) sign(public any, name string, hosts []string, use x509.ExtKeyUsage) ([]byte, error) {
 	template := &x509.Certificate{
 		SerialNumber: serial(), Subject: pkix.Name{CommonName: name},
-		NotBefore: c.now().Add(-early), NotAfter: c.now().Add(leafValidity),
+		NotBefore: c.o.Now().Add(-early), NotAfter: c.o.Now().Add(c.o.Validity),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{use},
 		BasicConstraintsValid: true,
 	}

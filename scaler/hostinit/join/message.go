@@ -23,6 +23,8 @@ type Answer struct {
 type Config struct {
 	Labels  map[string]string `json:"labels,omitempty"`
 	Mirrors []string          `json:"mirrors,omitempty"` // of registries, nearest first
+	// Options are more of daemon.json; labels and mirrors there are replaced.
+	Options map[string]any `json:"options,omitempty"`
 }
 
 // Report is the body of POST /v1/stage. The times are of the machine's clock,

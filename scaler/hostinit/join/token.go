@@ -5,24 +5,37 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"strconv"
 	"strings"
+	"time"
 )
 
-// Token is what the machines of an order join with. It is the same for the
-// whole order, whose machines share their user-data, and can be made again at
-// any time.
-func (c *CA) Token(order string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(order)) + "." + c.mac("join", order)
+// Token is what the machines of an order join with, until it expires (never,
+// if that is zero). It is the same for the whole order, whose machines share
+// their user-data, and the same arguments always give the same one.
+func (c *CA) Token(order string, expires time.Time) string {
+	var seconds int64
+	if !expires.IsZero() {
+		seconds = expires.Unix()
+	}
+	claim := strconv.FormatInt(seconds, 10) + " " + order
+	return base64.RawURLEncoding.EncodeToString([]byte(claim)) + "." + c.mac("join", claim)
 }
 
-// Order returns the order a token was made for; ok is false if it is not ours.
+// Order returns the order a token was made for; ok is false if it is not ours
+// or no longer good.
 func (c *CA) Order(token string) (order string, ok bool) {
 	text, mac, _ := strings.Cut(token, ".")
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || !hmac.Equal([]byte(mac), []byte(c.mac("join", string(raw)))) {
+	claim, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || !hmac.Equal([]byte(mac), []byte(c.mac("join", string(claim)))) {
 		return "", false
 	}
-	return string(raw), true
+	until, order, _ := strings.Cut(string(claim), " ")
+	seconds, err := strconv.ParseInt(until, 10, 64)
+	if err != nil || seconds != 0 && c.o.Now().Unix() >= seconds {
+		return "", false
+	}
+	return order, true
 }
 
 // secretOf is what a machine that has joined proves itself with.

@@ -21,6 +21,8 @@ type Config struct {
 	// Hold is how long files and routes must have stayed; seconds.
 	Hold   float64  `json:"hold,omitempty"`
 	Images []string `json:"images,omitempty"` // pulled before the machine is settled
+	// EngineVersion is what the engine's version must begin with; "" is any.
+	EngineVersion string `json:"engine_version,omitempty"`
 	// Deadlines of stages, in seconds, measured from the stage before.
 	Deadlines map[string]float64 `json:"deadlines,omitempty"`
 	Lease     LeaseConfig        `json:"lease"`
@@ -30,6 +32,7 @@ type Config struct {
 type File struct {
 	Path string `json:"path"`
 	Text string `json:"text"`
+	Mode string `json:"mode,omitempty"` // octal; empty is 0644
 	// After is a command for the shell that makes a change of the file known.
 	After string `json:"after,omitempty"`
 }
@@ -91,6 +94,11 @@ func DefaultDeadline(stage string) time.Duration {
 		return 2 * time.Minute
 	}
 	return time.Minute
+}
+
+// Deadline of a stage in whole seconds.
+func (c *Config) Deadline(stage string) int {
+	return int(c.deadline(stage).Round(time.Second).Seconds())
 }
 
 func (c *Config) deadline(stage string) time.Duration {

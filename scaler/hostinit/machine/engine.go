@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -59,8 +60,11 @@ func (m *Machine) startEngine(ctx context.Context) error {
 		}
 	}
 	for {
-		err := e.get(ctx, http.MethodGet, "/_ping")
+		err := e.call(ctx, http.MethodGet, "/_ping", progress)
 		if err == nil {
+			if err := e.checkVersion(ctx); err != nil {
+				return err
+			}
 			return m.meterFrom(ctx)
 		}
 		select {
@@ -110,8 +114,22 @@ func (e *engine) start() error {
 	return nil
 }
 
-// get calls the engine's API on its socket and reads the answer to its end.
-func (e *engine) get(ctx context.Context, method, path string) error {
+// checkVersion fails if the engine is another one than the profile wants.
+func (e *engine) checkVersion(ctx context.Context) error {
+	wanted := e.m.c.EngineVersion
+	if wanted == "" {
+		return nil
+	}
+	var v struct{ Version string }
+	err := e.call(ctx, http.MethodGet, "/version", func(r io.Reader) error { return json.NewDecoder(r).Decode(&v) })
+	if err == nil && !strings.HasPrefix(v.Version+".", wanted+".") {
+		err = fmt.Errorf("the engine is %s, wanted %s", v.Version, wanted)
+	}
+	return err
+}
+
+// call speaks to the engine on its socket.
+func (e *engine) call(ctx context.Context, method, path string, answer func(io.Reader) error) error {
 	q, err := http.NewRequestWithContext(ctx, method, "http://engine"+path, nil)
 	if err != nil {
 		return err
@@ -125,7 +143,7 @@ func (e *engine) get(ctx context.Context, method, path string) error {
 		text, _ := io.ReadAll(io.LimitReader(r.Body, 1<<10))
 		return fmt.Errorf("cannot %s %s: status %d: %s", method, path, r.StatusCode, text)
 	}
-	return progress(r.Body)
+	return answer(r.Body)
 }
 
 // progress reads the messages of a pull; a failure is one of them.
@@ -149,7 +167,7 @@ func progress(r io.Reader) error {
 func (m *Machine) pull(ctx context.Context) error {
 	var all error
 	for _, image := range m.c.Images {
-		if err := m.engine.get(ctx, http.MethodPost, "/images/create?fromImage="+url.QueryEscape(image)); err != nil {
+		if err := m.engine.call(ctx, http.MethodPost, "/images/create?fromImage="+url.QueryEscape(image), progress); err != nil {
 			all = errors.Join(all, fmt.Errorf("cannot pull %q: %w", image, err))
 		}
 	}

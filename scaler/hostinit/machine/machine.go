@@ -23,6 +23,9 @@ type Host struct {
 	Socket   string // of the engine, for programs on the machine
 	// Engine is the engine's program with the flags the platform needs.
 	Engine []string
+	// Owns are the directories whose files are the machine's own, where it
+	// shares others with the computer it is on; empty: all are.
+	Owns []string
 	// Connect brings the network up. Nil: it is.
 	Connect func(ctx context.Context, run func(ctx context.Context, program string, args ...string) error) error
 	Now     func() time.Time

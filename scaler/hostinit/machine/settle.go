@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -40,6 +42,9 @@ func (m *Machine) settle(ctx context.Context) error {
 // restore mends what differs and names it.
 func (m *Machine) restore(ctx context.Context) (wrong []string, err error) {
 	for _, f := range m.c.Files {
+		if !m.owns(f.Path) {
+			continue
+		}
 		have, err := os.ReadFile(f.Path)
 		if err == nil && string(have) == f.Text {
 			continue
@@ -65,17 +70,34 @@ func (m *Machine) restore(ctx context.Context) (wrong []string, err error) {
 	return wrong, nil
 }
 
+// owns reports whether a file is the machine's own.
+func (m *Machine) owns(path string) bool {
+	return len(m.h.Owns) == 0 || slices.ContainsFunc(m.h.Owns, func(dir string) bool {
+		return strings.HasPrefix(filepath.Clean(path), dir+"/")
+	})
+}
+
 func (m *Machine) rewrite(ctx context.Context, f File) error {
 	if err := os.MkdirAll(filepath.Dir(f.Path), 0o755); err != nil {
 		return err
 	}
-	if err := writeFile(f.Path, []byte(f.Text), 0o644); err != nil {
+	if err := writeFile(f.Path, []byte(f.Text), f.mode()); err != nil {
 		return err
 	}
 	if f.After == "" {
 		return nil
 	}
 	return m.procs.run(ctx, "sh", "-c", f.After)
+}
+
+// mode is the file's; one that cannot be read is that of a file for all to
+// read.
+func (f *File) mode() os.FileMode {
+	m, err := strconv.ParseUint(f.Mode, 8, 12)
+	if err != nil {
+		return 0o644
+	}
+	return os.FileMode(m)
 }
 
 // hasRoute asks the kernel for a route "CIDR via ADDRESS".
