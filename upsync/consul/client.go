@@ -1,6 +1,6 @@
 // Package consul watches Consul: it keeps one blocking query open for each
 // thing watched and hands decoded sets to a handler whenever they differ from
-// the set before.
+// the set before. It also keeps a process itself registered (Register).
 //
 // It owns how Consul is reached (addresses, TLS, tokens, failover), how often
 // it is asked (pacing, backoff, the budget of sockets), what its indexes mean,
@@ -10,7 +10,8 @@
 // cut short or is too large has no effect at all.
 //
 // Goroutines: Client.Run runs one for each address, which probes it. Watch
-// runs on its caller's and calls the handler there.
+// runs on its caller's and calls the handler there; Register runs on its
+// caller's.
 package consul
 
 import (
@@ -186,13 +187,18 @@ func (c *Client) readToken() error {
 	return nil
 }
 
-// complain logs an error of a kind once for as long as it stays the same.
+// complain logs an error of a kind once for as long as it stays the same; nil
+// says that it is over.
 func (c *Client) complain(kind string, err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
 	c.mu.Lock()
 	was := c.said[kind]
-	c.said[kind] = err.Error()
+	c.said[kind] = text
 	c.mu.Unlock()
-	if was != err.Error() {
+	if err != nil && was != text {
 		c.env.Log.Error("consul: "+kind, "error", err)
 	}
 }

@@ -25,6 +25,7 @@ func fastTiming() timing {
 		live: 40 * time.Millisecond, liveLimit: 100 * time.Millisecond, release: 10 * time.Millisecond,
 		backoffMin: 10 * time.Millisecond, backoffMax: 80 * time.Millisecond, forbidden: 150 * time.Millisecond,
 		answer: 400 * time.Millisecond, slack: 200 * time.Millisecond, poll: 20 * time.Millisecond,
+		register: 20 * time.Millisecond,
 	}
 }
 

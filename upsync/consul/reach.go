@@ -23,6 +23,7 @@ type timing struct {
 	answer     time.Duration // for the head of an answer that does not block
 	slack      time.Duration // over wait + wait/16
 	poll       time.Duration // least interval of a watch that polls
+	register   time.Duration // between looks at an own registration
 }
 
 func defaultTiming() timing {
@@ -31,6 +32,7 @@ func defaultTiming() timing {
 		live: time.Second, liveLimit: time.Second, release: 200 * time.Millisecond,
 		backoffMin: 250 * time.Millisecond, backoffMax: 5 * time.Second, forbidden: 30 * time.Second,
 		answer: 10 * time.Second, slack: 10 * time.Second, poll: time.Second,
+		register: 10 * time.Second,
 	}
 }
 
