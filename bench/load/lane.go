@@ -78,7 +78,7 @@ func (a *alarm) Closed()              {}
 func newLane(r *run, index int) (*lane, error) {
 	l := &lane{run: r, index: index, known: make([]known, len(r.plan.messages)), buf: make([]byte, bufferSize)}
 	var err error
-	if l.loop, err = netloop.New(netloop.Options{BatchEnd: l.batchEnd, CloseBudget: 1024}); err != nil {
+	if l.loop, err = netloop.New(netloop.Options{BatchEnd: l.batchEnd, CloseBudget: -1}); err != nil {
 		return nil, err
 	}
 	l.loop.Align(r.epoch)

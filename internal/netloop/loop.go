@@ -77,6 +77,8 @@ func (s *Source) Deadline() int64 { return s.deadline }
 type Options struct {
 	// CloseBudget is how many descriptors are closed a batch at most, so that
 	// thousands of ending connections do not hold up the others. Default 16.
+	// Below 0 all are closed at once, with no share of the loop's time kept
+	// for others: for clients that do nothing but open and close.
 	CloseBudget int
 	// Recovered is told of a panic in a handler. src is the source whose
 	// event it was, nil for a posted function. The loop goes on.
@@ -518,6 +520,10 @@ const (
 // batch.
 func (l *Loop) buryPaced() {
 	if l.dyingAt == len(l.dying) {
+		return
+	}
+	if l.opt.CloseBudget < 0 {
+		l.bury(len(l.dying))
 		return
 	}
 	began := l.Clock()
