@@ -105,6 +105,10 @@ bench-idle: build ## memory of an idle keep-alive connection, 8,000 of them
 bench-generator: deps build ## CPU per request of our load generator beside wrk; ends with `ratio X`
 	bin/spillway bench generator $(ARGS)
 
+.PHONY: bench-placement
+bench-placement: ## containers placed a second on 10,000 hosts, and hosts used beside best-fit-decreasing
+	@tools/figure.sh TestFigurePlacement | awk '/^(placements\/s|hosts ours) / { last = last $$0 "\n"; next } { print } END { printf "%s", last }'
+
 ## Scenarios beside other proxies. Each saves its figures, from which docs/benchmarks.md is made (bench-docs).
 
 RESULTS  ?= bench/results

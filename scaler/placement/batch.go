@@ -100,7 +100,7 @@ func (b *batch) openLanes(s *shape) {
 	numbers := map[string]int{}
 	for i := range b.families {
 		f := &b.families[i]
-		v := b.judge(s, f)
+		v := f.judge(s)
 		v.fills = b.weights[s.mode].fit * f.fills(s)
 		if s.mode == spread {
 			v.fills = -v.fills

@@ -67,21 +67,20 @@ func (w *world) lineLeft(f int32) int64 {
 }
 
 // judge answers the filters that look at the family alone.
-func (w *world) judge(s *shape, f *family) verdict {
+func (f *family) judge(s *shape) verdict {
 	v := verdict{arch: s.ask.Arch != "" && f.arch != "" && s.ask.Arch != f.arch}
 	switch {
 	case !f.ready:
 		v.early = byState
-	case !w.labelled(s, f):
+	case !f.labelled(s):
 		v.early = byLabels
 	}
 	return v
 }
 
-func (w *world) labelled(s *shape, f *family) bool {
-	for label, wanted := range s.ask.Labels {
-		i, _ := slices.BinarySearch(w.labels, label)
-		if !f.has[i] || !oneOf(f.values[i], wanted) {
+func (f *family) labelled(s *shape) bool {
+	for _, d := range s.demands {
+		if !f.has[d.label] || !oneOf(f.values[d.label], d.values) {
 			return false
 		}
 	}

@@ -62,7 +62,7 @@ func (s *shape) takes() resources { return resources{s.cpu, s.mem, s.pps} }
 func (w *world) freeFor(s *shape) (free resources) {
 	for i := range w.families {
 		f := &w.families[i]
-		if v := w.judge(s, f); v.early == fits && !v.arch {
+		if v := f.judge(s); v.early == fits && !v.arch {
 			free[0] += f.freeCPU
 			free[1] += f.freeMem
 			free[2] += f.freePPS

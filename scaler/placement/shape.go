@@ -20,10 +20,27 @@ type shape struct {
 	fixed               []int // host ports wanted by number
 	chosen              int   // host ports wanted, any
 	tie                 uint64
+	demands             []demand // its labels
 
 	app, image int   // in world.apps and world.images; image -1: none
 	saving     int64 // score of a host that has the image
 	size       [orders]int64
+}
+
+// demand is the values that one label may have.
+type demand struct {
+	label  int // in world.labels
+	values []string
+}
+
+// demandsOn lists what a shape asks of labels, in their order.
+func (s *shape) demandsOn(labels []string) (demands []demand) {
+	for i, label := range labels {
+		if values, named := s.ask.Labels[label]; named {
+			demands = append(demands, demand{i, values})
+		}
+	}
+	return demands
 }
 
 // group sorts asks into shapes. What cannot be an ask is told in refused, by
@@ -103,6 +120,8 @@ func mistake(a *Ask, seen map[string]bool) string {
 		return fmt.Sprintf("%v cores and %v Mbit/s: neither may be below 0", a.CPU, a.Link)
 	case a.Memory < 0 || a.PPS < 0:
 		return fmt.Sprintf("%d bytes and %d packets a second: neither may be below 0", a.Memory, a.PPS)
+	case a.CPU > most/microsPerCore || a.Link > most/bitsPerMbit || a.Memory > most || int64(a.PPS) > most:
+		return "it wants more than any host has"
 	}
 	return wrongPort(a)
 }

@@ -73,6 +73,9 @@ type site struct {
 
 func newWorld(hosts []Host, shapes []*shape, r rules) *world {
 	w := &world{rules: r, labels: spokenOf(shapes), nodes: make([]node, 0, len(hosts))}
+	for _, s := range shapes {
+		s.demands = s.demandsOn(w.labels)
+	}
 	w.addNodes(hosts)
 	w.sortFamilies()
 	w.sortNodes()
