@@ -12,6 +12,7 @@ import (
 
 // The example in shell is a driver like any other.
 func TestShellExamplePassesTheSuite(t *testing.T) {
+	t.Parallel()
 	script, err := filepath.Abs("../../../configs/examples/exec-driver.sh")
 	if err != nil {
 		t.Fatal(err)
