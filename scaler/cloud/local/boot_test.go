@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"testing"
@@ -61,3 +62,12 @@ func TestAMachineWithoutUserDataIsABareEngine(t *testing.T) {
 }
 
 func root(d *local.Driver) string { return d.Root() }
+
+func errUnless(ok bool) error {
+	if ok {
+		return nil
+	}
+	return errNotYet
+}
+
+var errNotYet = errors.New("not yet")

@@ -117,7 +117,19 @@ func mounts(dir string) error {
 			return fmt.Errorf("cannot mount the machine's %s: %w", m.target, err)
 		}
 	}
-	return nil
+	return ownEngine(dir)
+}
+
+// ownEngine hides this computer's /etc/docker at a machine's first boot: its
+// engine has a configuration and an identity of its own.
+func ownEngine(dir string) error {
+	if exists(filepath.Join(dir, "etc", "upper", "docker")) {
+		return nil
+	}
+	if err := os.RemoveAll("/etc/docker"); err != nil {
+		return err
+	}
+	return os.MkdirAll("/etc/docker", 0o755)
 }
 
 // writeNames gives the machine its name and that of the computer it is on.

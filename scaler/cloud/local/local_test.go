@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"testing"
@@ -17,14 +18,49 @@ import (
 	"spillway/scaler/hostinit/machine"
 )
 
-// initWord makes the test's own program the first one of a machine.
-const initWord = "machine-init-of-a-test"
+// The test's own program stands in for others when its first argument is one
+// of these.
+const (
+	initWord   = "init-of-a-machine"
+	idleWord   = "init-without-engine"
+	doomedWord = "driver-that-is-killed"
+)
 
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == initWord {
-		os.Exit(machineInit(os.Args[2]))
+	if len(os.Args) > 2 {
+		switch os.Args[1] {
+		case initWord:
+			os.Exit(machineInit(os.Args[2]))
+		case idleWord:
+			os.Exit(idleInit(os.Args[2]))
+		case doomedWord:
+			os.Exit(doomed(os.Args[2], os.Args[3], os.Args[4]))
+		}
 	}
 	os.Exit(m.Run())
+}
+
+// idleInit is a machine without an engine, for tests of the driver alone.
+func idleInit(dir string) int {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGTERM)
+	in, err := local.Enter(dir)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	err = in.Connect(context.Background(), func(ctx context.Context, program string, args ...string) error {
+		return exec.CommandContext(ctx, program, args...).Run()
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	<-signals
+	if err := in.End(machine.EndedAsked); err != nil {
+		return 1
+	}
+	return 0
 }
 
 // machineInit is what `spillway machine-init` does.
@@ -45,7 +81,9 @@ func machineInit(dir string) int {
 	m, err := machine.New(c, machine.Host{
 		ID: in.ID, Name: in.Name, Address: in.Address.Addr().String(), Device: local.Device, Dir: in.Dir, Socket: in.Socket,
 		Engine: in.Engine, Owns: local.Owns(), Now: time.Now, Log: log,
-		Connect: func(ctx context.Context, run func(context.Context, string, ...string) error) error { return in.Connect(ctx, run) },
+		Connect: func(ctx context.Context, run func(context.Context, string, ...string) error) error {
+			return in.Connect(ctx, run)
+		},
 	})
 	if err != nil {
 		log.Error(err.Error())
@@ -112,6 +150,13 @@ func options(root string) local.Options {
 			{Type: "small", Zone: "b", CPU: 0.5, Memory: 512 << 20, Units: 0.5, PriceHour: 0.01},
 		},
 	}
+}
+
+// idle are options for machines without an engine, which boot at once.
+func idle(root string) local.Options {
+	o := options(root)
+	o.Init = []string{"/proc/self/exe", idleWord}
+	return o
 }
 
 func newDriver(t *testing.T, o local.Options) *local.Driver {
