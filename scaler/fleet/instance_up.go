@@ -123,14 +123,14 @@ func (i *Instance) checking(obs InstanceObs, t Timings, now time.Time) {
 // repaired notes answers to what repair called for, and that all is well.
 func (i *Instance) repaired(obs InstanceObs, t Timings) {
 	last := obs.Last
-	if i.Tries > 0 && obs.told(i.Since) && obs.told(i.Tried) && i.repair(obs) == "" {
-		i.Tries, i.Retry = 0, time.Time{}
-	}
 	if i.fresh(last, Register, i.Since) {
 		i.count(last, t.Backoff, i.ID)
 	}
 	if i.fresh(last, UndrainService, i.Since) {
 		i.count(last, t.Backoff, i.ID)
 		i.Undrain = i.Undrain && !last.OK
+	}
+	if i.Tries > 0 && obs.told(i.Since) && obs.told(i.Tried) && i.repair(obs) == "" {
+		i.Tries, i.Retry = 0, time.Time{}
 	}
 }

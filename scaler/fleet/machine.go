@@ -47,7 +47,7 @@ const (
 // cloud answered a Delete and a later complete List does not show it. What is
 // not known (a cloud or an engine that does not answer) moves nothing.
 func (m Machine) Step(obs MachineObs, t Timings, now time.Time) (Machine, []Effect) {
-	m.Stages = slices.Clip(m.Stages) // appending must not write into the old record
+	m.Stages = slices.Clip(m.Stages) // appending must not write into the record we were given
 	m.observe(obs, now)
 	for {
 		from := m.State
@@ -139,8 +139,7 @@ func (m *Machine) observeList(obs MachineObs) {
 	case obs.alive():
 		m.Missing = time.Time{}
 	case obs.ListedAt.IsZero() || !m.Missing.IsZero():
-	case m.State == MachineRequested, m.State == MachineBooting && !obs.ListedAt.After(m.Since):
-	default:
+	case obs.ListedAt.After(m.Billed):
 		m.Missing = obs.ListedAt
 	}
 }

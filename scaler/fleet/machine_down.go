@@ -37,14 +37,14 @@ func (m *Machine) warmStopped(obs MachineObs, t Timings, now time.Time) {
 		m.Unbilled = now
 	}
 	if m.fresh(obs.Last, StopMachine, m.Since) {
-		if obs.Last.ErrKind == errInvalid {
+		if obs.Last.ErrKind == errInvalid && obs.Instances == 0 {
 			m.enter(MachineDeleting, "cannot be stopped: "+obs.Last.Err, now)
 			return
 		}
 		m.count(obs.Last, t.Backoff, m.ID)
 	}
 	switch {
-	case m.Want == WantDrain:
+	case m.Want == WantDrain && obs.Instances == 0:
 		m.enter(MachineDeleting, "no longer wanted", now)
 	case (m.Want == "" || m.Want == WantKeep) && m.due(now):
 		m.enter(MachineStarting, "wanted again", now)
@@ -105,9 +105,10 @@ func (m *Machine) gone(obs MachineObs, now time.Time) {
 	if !obs.alive() || m.CloudID == "" || !obs.ListedAt.After(m.Since.Add(obs.ListLag)) {
 		return
 	}
-	if m.Deleted.IsZero() {
+	switch {
+	case m.Deleted.IsZero():
 		m.enter(MachineFailed, "made, though its order said not", now)
-	} else {
+	case obs.Instances == 0:
 		m.Unbilled = time.Time{}
 		m.enter(MachineDeleting, "still there", now)
 	}

@@ -7,12 +7,11 @@ func (m *Machine) unwanted() bool { return m.Want == WantDrain || m.Want == Want
 
 // ordered waits until the order says which machine the slot got, if any.
 func (m *Machine) ordered(obs MachineObs, t Timings, now time.Time) {
-	if m.State == MachinePlanned && (obs.Order != "" || m.CloudID != "") {
+	switch {
+	case m.State == MachinePlanned && (obs.Order != "" || m.CloudID != ""):
 		m.reached("decided", m.Since)
 		m.enter(MachineRequested, "", now)
 		m.reached("requested", now)
-	}
-	switch {
 	case m.CloudID != "":
 		m.enter(MachineBooting, "", now)
 	case obs.Order == OrderRefused:
