@@ -145,6 +145,7 @@ func (e *Engine) Start() {
 		e.running.Add(1)
 		go func() {
 			defer e.running.Done()
+			l.sampled = l.loop.Clock()
 			l.loop.Run()
 		}()
 	}
@@ -218,6 +219,9 @@ func (e *Engine) ListenFile(addr string, f *os.File) error {
 		return fmt.Errorf("cannot use inherited socket for %q: %w", addr, err)
 	}
 	defer fl.Close()
+	if f, err = netloop.Unpolled(f); err != nil {
+		return fmt.Errorf("cannot use inherited socket for %q: %w", addr, err)
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.adopt(&listener{addr: addr, file: f, at: fl.Addr()})

@@ -36,7 +36,38 @@ func Listen(addr string) (*os.File, net.Addr, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot listen on %q: %w", addr, err)
 	}
+	if f, err = Unpolled(f); err != nil {
+		return nil, nil, fmt.Errorf("cannot listen on %q: %w", addr, err)
+	}
 	return f, ln.Addr(), nil
+}
+
+// Unpolled takes over a socket from f, which it closes, and returns it as a
+// non-blocking file that Go's own poller does not know: one it knows wakes a
+// thread of the runtime for every connection, beside the loop.
+func Unpolled(f *os.File) (*os.File, error) {
+	defer f.Close()
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var fd uintptr
+	var errno syscall.Errno
+	err = conn.Control(func(old uintptr) {
+		fd, _, errno = syscall.Syscall(syscall.SYS_FCNTL, old, syscall.F_DUPFD_CLOEXEC, 0)
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case errno != 0:
+		return nil, errno
+	}
+	// NewFile registers what is non-blocking when it is called.
+	if err := syscall.SetNonblock(int(fd), false); err != nil {
+		return nil, err
+	}
+	own := os.NewFile(fd, f.Name())
+	return own, syscall.SetNonblock(int(fd), true)
 }
 
 // removeStaleSocket removes a unix socket file that nobody answers on.
