@@ -47,7 +47,7 @@ func (e *Elsewhere) watch(p *Policy, t traffic, o *Observation, now time.Time) {
 		if t.completions > e.StopRate*(1+effect) {
 			*e = Elsewhere{Ready: o.Ready, Served: t.completions}
 		}
-	case !e.Since.IsZero():
+	case e.measuring():
 		e.measure(p, t, o, now)
 	case e.Ready > 0 && o.Ready >= e.Ready*(1+addition):
 		e.Since, e.Units, e.Rate = now, e.Ready, e.Served
@@ -74,8 +74,12 @@ func (e *Elsewhere) measure(p *Policy, t traffic, o *Observation, now time.Time)
 	}
 	e.Since, e.Ready, e.Served = time.Time{}, o.Ready, t.completions
 	if e.Futile >= futile {
-		e.Until, e.StopRate, e.Futile = now.Add(p.ElsewhereHold), t.completions, 0
+		// The next try may be futile only once.
+		e.Until, e.StopRate, e.Futile = now.Add(p.ElsewhereHold), t.completions, futile-1
 	}
 }
+
+// measuring reports whether an addition has yet to show what it is good for.
+func (e *Elsewhere) measuring() bool { return !e.Since.IsZero() }
 
 func (e *Elsewhere) stopped(now time.Time) bool { return now.Before(e.Until) }

@@ -81,7 +81,8 @@ func (e *evaluation) gatherLoad() {
 		e.add(c, true)
 		e.need = max(e.need, c.Units)
 	}
-	c, ok := e.p.byLatency(e.t, e.o)
+	e.m.Else.watch(e.p, e.t, e.o, e.now)
+	c, ok := e.p.byLatency(e.t, e.o, e.m)
 	e.add(c, ok)
 	e.need = max(e.need, c.Units)
 	demand := e.need
@@ -96,7 +97,6 @@ func (e *evaluation) gatherLoad() {
 	if ok {
 		e.flag(FlagPanic)
 	}
-	e.m.Else.watch(e.p, e.t, e.o, e.now)
 	if !e.complete {
 		e.m.forget()
 	} else if e.p.SeasonDays > 0 {

@@ -12,6 +12,8 @@ import (
 type Memory struct {
 	At   time.Time `json:"at"`   // of the last evaluation
 	Full time.Time `json:"full"` // since when data have been complete without a break; zero: they are not
+	// Booted is when the size grew last, or something was on its way.
+	Booted time.Time `json:"booted"`
 	// Window holds the highest demand of each piece of the window, oldest first.
 	Window []Peak `json:"window,omitempty"`
 
@@ -65,6 +67,9 @@ func (m *Memory) advance(p *Policy, o *Observation, now time.Time) {
 	}
 	if step < 0 {
 		m.Panic, m.Up, m.Down = Panic{}, Period{}, Period{}
+	}
+	if o.Booting > 0 || !known || o.Ready > m.Flap.Have {
+		m.Booted = now
 	}
 	m.turnover(p, o, step, known)
 	m.At = now

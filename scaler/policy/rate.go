@@ -42,20 +42,26 @@ func (s Second) arrivals() float64    { return s.Arrivals / s.Coverage }
 func (s Second) completions() float64 { return s.Completions / s.Coverage }
 func (s Second) inFlight() float64    { return s.InFlight / s.Coverage }
 
-// lately are the seconds with data in the window that ends with the newest
-// one, or now if that is later by no more than a second or two of delay.
+// lately are the usable seconds in the window that ends with the newest one:
+// what a gateway tells is a second or two old.
 func lately(seconds []Second, now time.Time, window time.Duration) []Second {
-	end := now
-	if n := len(seconds); n > 0 && seconds[n-1].At.Before(now) {
-		end = seconds[n-1].At
+	for n := len(seconds); n > 0 && seconds[n-1].At.After(now); n = len(seconds) {
+		seconds = seconds[:n-1]
 	}
-	var in []Second
-	for _, s := range seconds {
-		if s.usable() && s.At.After(end.Add(-window)) && !s.At.After(end) {
-			in = append(in, s)
-		}
+	n := len(seconds)
+	if n == 0 {
+		return nil
 	}
-	return in
+	begin := seconds[n-1].At.Add(-window)
+	first, good := n, true
+	for first > 0 && seconds[first-1].At.After(begin) {
+		first--
+		good = good && seconds[first].usable()
+	}
+	if good {
+		return seconds[first:]
+	}
+	return slices.DeleteFunc(slices.Clone(seconds[first:]), func(s Second) bool { return !s.usable() })
 }
 
 func mean(seconds []Second, of func(Second) float64) float64 {
@@ -93,7 +99,7 @@ const minTrend = 8
 //
 // The slope is Theil and Sen's, the median of the slopes of all pairs (P. K.
 // Sen, "Estimates of the Regression Coefficient Based on Kendall's Tau", JASA
-// 63, 1968): single outliers do not move it. Two standard errors, from the
+// 63, 1968): single outliers do not move it. Four standard errors, from the
 // median absolute deviation of what the line leaves over, are taken off. A step
 // has a slope for as long as it is in the window, but no future: so every
 // quarter of the window must have risen over the one before.
@@ -106,8 +112,11 @@ func trend(seconds []Second) float64 {
 	for i, s := range seconds {
 		x[i], y[i] = s.At.Sub(seconds[0].At).Seconds(), s.arrivals()
 	}
+	if !steady(y, 0) { // most of the time, and cheaper than what follows
+		return 0
+	}
 	slope := theilSen(x, y)
-	slope -= 2 * slopeError(x, y, slope)
+	slope -= 4 * slopeError(x, y, slope)
 	if slope <= 0 || !steady(y, slope*(x[n-1]-x[0])/4) {
 		return 0
 	}
@@ -115,7 +124,7 @@ func trend(seconds []Second) float64 {
 }
 
 func theilSen(x, y []float64) float64 {
-	var slopes []float64
+	slopes := make([]float64, 0, len(x)*(len(x)-1)/2)
 	for i := range x {
 		for j := i + 1; j < len(x); j++ {
 			if dx := x[j] - x[i]; dx > 0 {
@@ -144,12 +153,12 @@ func slopeError(x, y []float64, slope float64) float64 {
 }
 
 // steady reports whether each quarter of the values is above the one before by
-// a fair part of what the slope promises.
+// half of what the slope promises.
 func steady(y []float64, rise float64) bool {
 	n := len(y)
 	for q := 1; q < 4; q++ {
 		before, after := y[(q-1)*n/4:q*n/4], y[q*n/4:(q+1)*n/4]
-		if average(after)-average(before) < rise/4 {
+		if average(after)-average(before) < rise/2 {
 			return false
 		}
 	}

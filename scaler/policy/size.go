@@ -68,15 +68,20 @@ func (p *Policy) full(t traffic, ready float64) bool {
 func (p *Policy) slow(t traffic) bool { return t.p95 > p.Target }
 
 // byLatency asks for more when the target is missed because what is ready is
-// full, which means that Concurrency is set too high. It waits for what is on
-// its way first, and asks at most for a half more than is ready: requests that
-// wait are no measure of the capacity that is missing.
-func (p *Policy) byLatency(t traffic, o *Observation) (Candidate, bool) {
-	if !p.slow(t) || !p.full(t, o.Ready) || o.Booting > 0 {
+// full, which means that Concurrency is set too high. It waits until what was
+// on its way has settled and been measured, and asks at most for a half more
+// than is ready, after a futile addition for little more: requests that wait are
+// no measure of the capacity that is missing.
+func (p *Policy) byLatency(t traffic, o *Observation, m *Memory) (Candidate, bool) {
+	if !p.slow(t) || !p.full(t, o.Ready) || m.At.Sub(m.Booted) < p.Settle || m.Else.measuring() {
 		return Candidate{}, false
 	}
 	need := t.inFlight / (p.Concurrency * p.Utilization)
-	capped := min(need, o.Ready+max(1, o.Ready/2))
+	more := max(1, o.Ready/2)
+	if m.Else.Futile > 0 {
+		more = 1.2 * addition * o.Ready
+	}
+	capped := min(need, o.Ready+more)
 	return Candidate{RuleLatency, capped, fmt.Sprintf("p95 %v is over %v with %.3g requests on each unit", t.p95.Round(time.Millisecond), p.Target, t.inFlight/o.Ready)}, true
 }
 
