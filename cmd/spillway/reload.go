@@ -156,6 +156,7 @@ func warnFixed(log *slog.Logger, old, next *configs.Config) {
 		changed bool
 	}{
 		{"gateway.loops", old.Gateway.Loops != next.Gateway.Loops},
+		{"gateway.trace", trace(old) != trace(next)},
 		{"admin", old.Admin != next.Admin},
 		{"consul", !reflect.DeepEqual(old.Consul, next.Consul)},
 		{"log.format", old.Log.Format != next.Log.Format},

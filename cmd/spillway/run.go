@@ -20,6 +20,8 @@ func (s *server) run(signals <-chan os.Signal) int {
 	synced, served := make(chan error, 1), make(chan error, 1)
 	go func() { synced <- s.syncer.Run(syncCtx) }()
 	go func() { served <- s.gw.Run(startCtx) }()
+	unregister := s.registering()
+	defer unregister() // last of all: who waits for our requests in flight has seen the end of them
 	for {
 		select {
 		case err := <-served:
@@ -49,7 +51,8 @@ func (s *server) run(signals <-chan os.Signal) int {
 	}
 }
 
-// saveLimit is how long an end waits for the last dump to be written.
+// saveLimit is how long an end waits for the last dump to be written, and for
+// the registration in Consul to be removed.
 const saveLimit = 2 * time.Second
 
 func await(done <-chan error, limit time.Duration) {

@@ -89,6 +89,7 @@ func (s *server) newGateway(loops int) (*gateway.Gateway, error) {
 		},
 		Loops: loops, Set: s.set, Settings: settings, Admin: s.adminOptions(), Sockets: sockets,
 		First: s.first, Serving: s.serving, Applied: s.inTraffic, Log: s.log.Logger,
+		ID: func(addr net.Addr) string { return gatewayID(&s.cfg.Admin, addr) }, Trace: trace(s.cfg),
 		Upstreams: func() (string, string) { return health(s.syncer) },
 	})
 }
@@ -100,7 +101,8 @@ func (s *server) adminOptions() *admin.Options {
 		return nil
 	}
 	return &admin.Options{
-		Listen: a.Listen, Token: string(a.Token), TokenFile: a.TokenFile, Log: s.log.Logger,
+		Listen: a.Listen, Token: string(a.Token), TokenFile: a.TokenFile, ReadToken: string(a.ReadToken),
+		Log: s.log.Logger,
 		Views: admin.Views{
 			Sync:      func(name string) admin.SyncInfo { return syncInfo(s.syncer, name) },
 			Decisions: func(name string) []admin.Decision { return decisions(s.syncer, name) },

@@ -97,6 +97,15 @@ func accessLog(cfg *configs.Config) gateway.AccessLog {
 	return gateway.AccessLog{Path: l.Path, Format: l.Format}
 }
 
+// trace says where signals are recorded.
+func trace(cfg *configs.Config) gateway.Trace {
+	t := gateway.Trace{Path: cfg.Gateway.Trace, Size: int64(cfg.Gateway.TraceSize)}
+	if t.Path == "off" {
+		t.Path = ""
+	}
+	return t
+}
+
 func engineConfig(g *configs.Gateway) engine.Config {
 	t := &g.Timeouts
 	return engine.Config{

@@ -72,9 +72,6 @@ func (r *Recorder) Left(p *upstream.Pool) {
 
 // Run samples at the end of each second of the wall clock until ctx ends.
 func (r *Recorder) Run(ctx context.Context) {
-	if _, err := r.opt.Sample(ctx); err != nil { // what came before belongs to no second
-		return
-	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
