@@ -94,12 +94,11 @@ func (o *Order) hop(obs OrderObs, t Timings, now time.Time) {
 func (o *Order) intended(obs OrderObs, t Timings, now time.Time) {
 	last := obs.Last
 	switch {
+	case o.complete(obs):
+		o.bound("", obs.Machines, now)
 	case !obs.Sender && !obs.repeatable():
 		o.enter(OrderAmbiguous, "a former leader may have sent it", now)
 	case !o.fresh(last, CreateMachines, o.Since):
-		if len(o.Slots) > 0 && len(obs.Machines) >= len(o.Slots) {
-			o.bound("", obs.Machines, now)
-		}
 	case last.OK && len(obs.Machines) > 0:
 		o.bound("", obs.Machines, now)
 	case last.OK:
@@ -114,6 +113,11 @@ func (o *Order) intended(obs OrderObs, t Timings, now time.Time) {
 			o.refuse(last, obs.Sender, now)
 		}
 	}
+}
+
+// complete tells that all machines of the order are known.
+func (o *Order) complete(obs OrderObs) bool {
+	return len(o.Slots) > 0 && len(obs.Machines) >= len(o.Slots)
 }
 
 // definite tells that an error means: nothing was made, and asking again at
@@ -147,7 +151,7 @@ func (o *Order) ambiguous(obs OrderObs, t Timings, now time.Time) {
 		o.count(last, t.Backoff, o.ID)
 	}
 	switch {
-	case len(o.Slots) > 0 && len(obs.Machines) >= len(o.Slots):
+	case o.complete(obs):
 		o.bound("", obs.Machines, now)
 	case !o.provable(obs, t):
 	case len(obs.Machines) > 0:
