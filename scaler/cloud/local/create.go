@@ -24,6 +24,9 @@ import (
 // A death between any two of these steps is mended by the same call again, or
 // by Delete. A machine that was deleted meanwhile is not made again.
 func (d *Driver) Create(ctx context.Context, r cloud.CreateRequest) ([]cloud.Machine, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, failed("create", cloud.Transient, err)
+	}
 	offer, err := d.check(&r)
 	if err != nil {
 		return nil, err

@@ -42,7 +42,7 @@ func remove(t *testing.T, d *local.Driver, id string) {
 func reachable(t *testing.T, address string) {
 	t.Helper()
 	await(t, "reach "+address, func() error {
-		c, err := (&net.Dialer{Timeout: time.Second}).DialContext(t.Context(), "tcp", address+":9")
+		c, err := (&net.Dialer{Timeout: 100 * time.Millisecond}).DialContext(t.Context(), "tcp", address+":9")
 		if err == nil {
 			return c.Close()
 		}

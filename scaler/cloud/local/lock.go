@@ -16,11 +16,15 @@ import (
 // event that several processes could wait for.
 const pollEvery = 2 * time.Millisecond
 
-// poll calls done until it says so, or the context ends.
+// poll calls done until it says so, or the context ends; if that has ended
+// already, done is not called.
 func poll(ctx context.Context, done func() (bool, error)) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if ok, err := done(); ok || err != nil {
 			return err
 		}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +23,7 @@ type Options struct {
 	// Zero: a free /24 of 10.213.0.0/16, kept as long as the root.
 	Network netip.Prefix
 	// Offerings are the kinds of machines, one for each type and zone.
-	// Available and Reason are filled in by the driver.
+	// Available and Reason are filled in by the driver, and Arch if empty.
 	Offerings []cloud.Offering
 	// Stock is how many machines may run in a zone (key "ZONE") or of an
 	// offering ("TYPE/ZONE"); what is not named has no limit but Machines.
@@ -82,6 +84,12 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	o.Offerings = slices.Clone(o.Offerings)
+	for i := range o.Offerings {
+		if o.Offerings[i].Arch == "" {
+			o.Offerings[i].Arch = runtime.GOARCH
+		}
 	}
 	return o, o.checkOfferings()
 }

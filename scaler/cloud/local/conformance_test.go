@@ -1,0 +1,17 @@
+package local_test
+
+import (
+	"testing"
+	"time"
+
+	"spillway/scaler/cloud/cloudtest"
+)
+
+func TestTheDriverKeepsTheContract(t *testing.T) {
+	cloudtest.Run(t, cloudtest.Setup{
+		New: func(t *testing.T) cloudtest.Account {
+			return cloudtest.Account{Driver: newDriver(t, options(newRoot(t)))}
+		},
+		Boot: 20 * time.Second, End: 20 * time.Second, Batch: 2, Many: 4,
+	})
+}
