@@ -56,6 +56,7 @@ func verbs() []verb {
 func hidden() []verb {
 	return []verb{
 		{"demo-app", "[FLAGS]", "a server that costs CPU, as the app of a demonstration", (*terminal).demoApp},
+		{"machine-init", "DIRECTORY", "the first program of a machine of the local driver", (*terminal).machineInit},
 	}
 }
 
