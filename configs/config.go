@@ -224,6 +224,10 @@ type Consul struct {
 	// Longest time a blocking query waits for a change. Longer means fewer
 	// requests to an idle Consul; a change is seen at once either way.
 	Wait time.Duration `yaml:"wait" min:"1s" max:"10m"`
+	// Most reads a second of one watch, and in one burst. A change that comes
+	// alone is read at once whatever this is. Under steady churn more reads
+	// follow it faster and cost Consul that much more.
+	ReadsPerSecond int `yaml:"reads_per_second" min:"1" max:"1000"`
 	// TLS to Consul.
 	TLS TLS `yaml:"tls"`
 }

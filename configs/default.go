@@ -14,10 +14,11 @@ func Default() *Config {
 		Admin:   Admin{Listen: "127.0.0.1:9901", RegisterAs: "spillway-gateway"},
 		Log:     Log{Level: "info", Format: "auto"},
 		Consul: Consul{
-			Address:     "127.0.0.1:8500",
-			Consistency: "stale",
-			MaxStale:    30 * time.Second,
-			Wait:        5 * time.Minute,
+			Address:        "127.0.0.1:8500",
+			Consistency:    "stale",
+			MaxStale:       30 * time.Second,
+			Wait:           5 * time.Minute,
+			ReadsPerSecond: 10,
 		},
 		Upstreams: map[string]Upstream{},
 	}

@@ -146,7 +146,8 @@ func TestConsulVariables(t *testing.T) {
 	want := Consul{
 		Address: "10.0.0.1:8501", Scheme: "https", Token: "t", Namespace: "ns", Partition: "p", Consistency: "stale",
 		MaxStale: 30 * time.Second, Wait: 5 * time.Minute,
-		TLS: TLS{CAFile: "ca", CertFile: "crt", KeyFile: "key", ServerName: "sn", InsecureSkipVerify: true},
+		ReadsPerSecond: Default().Consul.ReadsPerSecond,
+		TLS:            TLS{CAFile: "ca", CertFile: "crt", KeyFile: "key", ServerName: "sn", InsecureSkipVerify: true},
 	}
 	if diff := cmp.Diff(want, c.Consul); diff != "" {
 		t.Errorf("consul (-want +got):\n%s", diff)

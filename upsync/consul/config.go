@@ -14,6 +14,7 @@ const (
 	DefaultMaxBytes   = 64 << 20
 	DefaultMaxEntries = 200_000
 	DefaultMaxSockets = 150
+	DefaultReads      = 10
 )
 
 // Consistency modes of discovery reads, as Consul names them.
@@ -50,6 +51,11 @@ type Config struct {
 	// Wait is how long a blocking query hangs, 0 is DefaultWait; Consul
 	// allows at most ten minutes. Each query varies it by a tenth.
 	Wait time.Duration
+	// Reads is how many reads a second one watch makes at most, and how many
+	// at once after a pause; 0 is DefaultReads. More follow churn faster and
+	// cost Consul that much more: a set that changes 100 times a second is
+	// followed within 60 ms at 10, within 2 ms at 100.
+	Reads int
 	// MaxBytes bounds one answer, MaxEntries the entries in it; an answer
 	// that is larger is an error and nothing of it is used. 0 is the default.
 	MaxBytes   int64
@@ -87,6 +93,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Wait <= 0 {
 		c.Wait = DefaultWait
+	}
+	if c.Reads <= 0 {
+		c.Reads = DefaultReads
 	}
 	if c.MaxBytes <= 0 {
 		c.MaxBytes = DefaultMaxBytes

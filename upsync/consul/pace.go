@@ -7,19 +7,18 @@ import (
 	"time"
 )
 
-// pace limits how often one watch reads: a burst of ten, then ten a second,
-// so that an isolated change is never delayed and churn is coalesced by the
-// registry. Time spent decoding is limited too, to a twentieth of a core over
+// pace limits how often one watch reads: as many in a burst as a second allows
+// (ten by default), so that an isolated change is never delayed and churn is
+// coalesced by the registry. Time spent decoding is limited too, to a twentieth of a core over
 // ten seconds, which only answers of megabytes reach.
 type pace struct {
+	rate   float64 // reads a second, and in a burst
 	last   time.Time
 	reads  float64       // reads that may start at once
 	decode time.Duration // decoding that may be spent at once
 }
 
 const (
-	paceBurst  = 10
-	paceRate   = 10 // a second
 	decodeCap  = 500 * time.Millisecond
 	decodePart = 20 // one of so many seconds
 )
@@ -27,16 +26,16 @@ const (
 // take claims a read at now and returns how long to wait before it starts.
 func (p *pace) take(now time.Time) time.Duration {
 	if p.last.IsZero() {
-		p.reads, p.decode = paceBurst, decodeCap
+		p.reads, p.decode = p.rate, decodeCap
 	} else if d := now.Sub(p.last); d > 0 {
-		p.reads = math.Min(paceBurst, p.reads+d.Seconds()*paceRate)
+		p.reads = math.Min(p.rate, p.reads+d.Seconds()*p.rate)
 		p.decode = min(decodeCap, p.decode+d/decodePart)
 	}
 	p.last = now
 	p.reads--
 	var wait time.Duration
 	if p.reads < 0 {
-		wait = time.Duration(-p.reads / paceRate * float64(time.Second))
+		wait = time.Duration(-p.reads / p.rate * float64(time.Second))
 	}
 	if p.decode < 0 {
 		wait = max(wait, -p.decode*decodePart)

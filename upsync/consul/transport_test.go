@@ -213,9 +213,9 @@ func TestWatchesBeyondTheSocketsPoll(t *testing.T) {
 }
 
 func TestPace(t *testing.T) {
-	var p pace
+	p := pace{rate: DefaultReads}
 	now := time.Unix(1000, 0)
-	for i := range paceBurst {
+	for i := range DefaultReads {
 		if d := p.take(now); d != 0 {
 			t.Fatalf("read %d of a burst waits %v", i, d)
 		}

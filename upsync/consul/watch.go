@@ -71,7 +71,7 @@ type watch struct {
 func (c *Client) Watch(ctx context.Context, q Query, h Handler) {
 	c.watches.Add(1)
 	defer c.watches.Add(-1)
-	w := &watch{c: c, q: q, h: h, dec: q.decoder(&c.cfg)}
+	w := &watch{c: c, q: q, h: h, dec: q.decoder(&c.cfg), pace: pace{rate: float64(c.cfg.Reads)}}
 	w.path = w.query()
 	defer w.setPolling(false)
 	for ctx.Err() == nil {
