@@ -21,7 +21,7 @@ func consulConfig(c *configs.Consul) consul.Config {
 	return consul.Config{
 		Addresses: c.Endpoints(), Token: string(c.Token), TokenFile: c.TokenFile,
 		Datacenter: c.Datacenter, Namespace: c.Namespace, Partition: c.Partition,
-		Consistency: c.Consistency, MaxStale: maxStale, Wait: c.Wait,
+		Consistency: c.Consistency, MaxStale: maxStale, Wait: c.Wait, Reads: c.ReadsPerSecond,
 		TLS: consul.TLS{
 			CAFile: c.TLS.CAFile, CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile,
 			ServerName: c.TLS.ServerName, InsecureSkipVerify: c.TLS.InsecureSkipVerify,
