@@ -13,7 +13,7 @@ import (
 
 // rounds bounds how often Ensure looks again after somebody else changed what
 // it had seen.
-const rounds = 6
+const rounds = 20
 
 // Ensure implements Runtime. It goes round until what it sees is what is
 // wanted; each round is one look and one step, so that it does not matter who
@@ -54,7 +54,10 @@ type ensuring struct {
 }
 
 func (n *ensuring) run(ctx context.Context) (Container, error) {
-	for range rounds {
+	for round := range rounds {
+		if err := n.pause(ctx, round); err != nil {
+			return Container{}, err
+		}
 		found, err := n.lane.inspect(ctx, n.api, n.spec.Name)
 		switch {
 		case errors.Is(err, ErrNotFound):
@@ -70,6 +73,20 @@ func (n *ensuring) run(ctx context.Context) (Container, error) {
 		}
 	}
 	return Container{}, fmt.Errorf("it was changed by others %d times", rounds)
+}
+
+// pause gives others time when it takes many rounds: a name can be taken for a
+// moment before its container is seen.
+func (n *ensuring) pause(ctx context.Context, round int) error {
+	if round < 3 {
+		return nil
+	}
+	select {
+	case <-time.After(time.Duration(round) * 10 * time.Millisecond):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (n *ensuring) good(c container.InspectResponse) bool {
@@ -191,13 +208,10 @@ func (l *lane) awaitGone(ctx context.Context, api *client.Client, id string) err
 		if err != nil {
 			return err
 		}
-		if c.State.Dead {
-			return errors.New("its engine cannot remove it: " + c.State.Error)
-		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return ctx.Err()
+			return fmt.Errorf("it is %s and does not go: %s: %w", c.State.Status, c.State.Error, ctx.Err())
 		}
 	}
 }
