@@ -45,7 +45,7 @@ type actor struct {
 type job struct {
 	effect   fleet.Effect
 	order    fleet.Order
-	machine  fleet.Machine
+	machine  fleet.Machine // of an order: its first slot
 	instance fleet.Instance
 }
 
@@ -95,7 +95,8 @@ func (a *actor) perform(j job) error {
 	}
 	switch j.effect.Kind {
 	case fleet.CreateMachines:
-		return a.create(ctx, j.order)
+		decided, _ := j.machine.Stage(stageDecided)
+		return a.create(ctx, j.order, decided)
 	case fleet.StartMachine, fleet.StopMachine, fleet.DeleteMachine:
 		return a.power(ctx, j.effect.Kind, j.machine)
 	case fleet.PrepareMachine:
@@ -146,7 +147,7 @@ func outcome(k fleet.Kind, err error, now time.Time) fleet.Outcome {
 	return out
 }
 
-func (a *actor) create(ctx context.Context, o fleet.Order) error {
+func (a *actor) create(ctx context.Context, o fleet.Order, decided time.Time) error {
 	pool := a.set.pool(o.Pool)
 	if pool == nil {
 		return &cloud.Error{Kind: cloud.Invalid, Op: cloud.OpCreate, What: "pool " + o.Pool + " is not in the settings"}
@@ -161,7 +162,7 @@ func (a *actor) create(ctx context.Context, o fleet.Order) error {
 		Tags: a.tags(o, pool),
 	}
 	if a.env.UserData != nil {
-		if r.UserData, err = a.env.UserData(o, *pool); err != nil {
+		if r.UserData, err = a.env.UserData(o, pool, decided); err != nil {
 			return err
 		}
 	}

@@ -3,7 +3,9 @@ package scaler
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"spillway/scaler/cloud"
@@ -40,6 +42,7 @@ type Controller struct {
 	book  *book
 	mem   *memory
 	obs   *observer
+	watch atomic.Pointer[observer] // obs, for those who do not wait for a tick
 	act   *actor
 	about map[string]cloud.Description
 	seenW *view // of the last tick, for questions
@@ -86,6 +89,7 @@ func New(set Settings, env Env) (*Controller, error) {
 func (c *Controller) look() {
 	c.obs = newObserver(&c.env, &c.set)
 	c.act.obs = c.obs
+	c.watch.Store(c.obs)
 }
 
 // check refuses settings that name what is not there.
@@ -237,6 +241,7 @@ func (c *Controller) view() *view {
 		signals: map[string]signal.Snapshot{}, told: c.env.Stages,
 		effects: map[string]fleet.Effect{}, rejects: map[string]*refusal{},
 	}
+	v.acks, _ = c.env.Signals.(acker)
 	for i := range c.set.Apps {
 		a := &c.set.Apps[i]
 		v.signals[a.Name] = c.env.Signals.Snapshot(a.Upstream, signalWindow)
@@ -298,4 +303,32 @@ func (c *Controller) finish(ctx context.Context, v *view) error {
 	c.book = newBook()
 	c.env.Log.Info("the cluster has ended: nothing is left of it")
 	return nil
+}
+
+// Listed returns what a provider's last list says of a machine of an order. It
+// does not wait for a tick.
+func (c *Controller) Listed(order, id string) (m cloud.Machine, provider string, ok bool) {
+	o := c.watch.Load()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for provider, l := range o.seen.listings {
+		if m, ok := l.machines[id]; ok && m.Tags[cloud.TagOrder] == order {
+			return m, provider, true
+		}
+	}
+	return cloud.Machine{}, "", false
+}
+
+// PoolOf is the pool a listed machine was bought for.
+func (c *Controller) PoolOf(m *cloud.Machine) string { return m.Tags[cloud.TagPool] }
+
+// ServicesOn are the apps that may run on a pool's machines, with commas.
+func (c *Controller) ServicesOn(pool string) string {
+	var names []string
+	for i := range c.set.Apps {
+		if c.set.Apps[i].uses(pool) {
+			names = append(names, c.set.Apps[i].Name)
+		}
+	}
+	return strings.Join(names, ",")
 }

@@ -124,31 +124,10 @@ func seconds(s *signal.Snapshot) []policy.Second {
 		sec := &s.Seconds[n]
 		all = append(all, policy.Second{
 			At: sec.At, Arrivals: sec.Arrivals, Completions: sec.Completions, Errors: sec.Errors, InFlight: sec.InFlight,
-			P95: quantile(&sec.Latency, 0.95), Coverage: coverage(sec.Reporting, sec.Expected),
+			P95: sec.P95, Coverage: sec.Coverage(),
 		})
 	}
 	return all
-}
-
-// quantile of a latency histogram, linear within a bucket; 0 without a count.
-func quantile(counts *[signal.Buckets]float64, q float64) time.Duration {
-	total := 0.0
-	for _, n := range counts {
-		total += n
-	}
-	if total == 0 {
-		return 0
-	}
-	left := q * total
-	low, high := time.Duration(0), 50*time.Microsecond
-	for _, n := range counts {
-		if left <= n && n > 0 {
-			return low + time.Duration(float64(high-low)*left/n)
-		}
-		left -= n
-		low, high = high, high*2
-	}
-	return low
 }
 
 // resize acts on the decisions: first what every app is short of, in the

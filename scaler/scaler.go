@@ -80,7 +80,7 @@ type Pool struct {
 	// Types and Zones that may be bought, the preferred first; empty: all.
 	Types, Zones []string
 	Spot         bool
-	Min, Max     int // machines; Max 0: no limit
+	Min, Max     int     // machines; Max 0: no limit
 	Spare        float64 // units kept ready and free
 	Warm         int     // emptied machines kept stopped
 	// Pack fills machines one after another; otherwise load is spread.
@@ -90,6 +90,9 @@ type Pool struct {
 	PortFrom, PortTo int
 	Labels           map[string]string
 	Profile          string // hash of the host profile new machines get
+	// Init: its machines run our init and tell when that is done. Without it a
+	// machine whose engine answers is taken for done.
+	Init bool
 	// Quarantine is the most failed machines that are kept for a person.
 	Quarantine int
 	// ReleaseBefore the end of the paid time, an empty machine is given back;
@@ -163,20 +166,22 @@ type Env struct {
 	Now func() time.Time
 	// Go runs f, concurrently in production and inline in tests. The key names
 	// what must not wait for the rest: "cloud/NAME", "engine/ID", "registry".
-	Go         func(key string, f func())
-	Clouds     map[string]cloud.Driver // wrapped
-	Engines    docker.Runtime
-	EngineOf   func(fleet.Machine) docker.Engine
-	Registry   registry.Registry
-	Store      ledger.Store
-	Leader     Leader
-	Signals    signal.Source
-	Announcer  signal.Announcer
-	Planner    placement.Planner
-	// UserData of an order's machines; nil: none.
-	UserData func(fleet.Order, Pool) ([]byte, error)
+	Go        func(key string, f func())
+	Clouds    map[string]cloud.Driver // wrapped
+	Engines   docker.Runtime
+	EngineOf  func(fleet.Machine) docker.Engine
+	Registry  registry.Registry
+	Store     ledger.Store
+	Leader    Leader
+	Signals   signal.Source
+	Announcer signal.Announcer
+	Planner   placement.Planner
+	// UserData of an order's machines, decided upon at that time; nil: none. The
+	// same arguments must give the same text: a repeated order has to be the
+	// same request.
+	UserData func(o fleet.Order, p *Pool, decided time.Time) ([]byte, error)
 	// Stages are what a machine itself told since it was born; nil: none.
-	Stages func(machine string) []fleet.Stage
+	Stages func(fleet.Machine) []fleet.Stage
 	Log    *slog.Logger
 	// Audit is told of every effect and every order of a person; nil: nobody.
 	Audit func(Event)

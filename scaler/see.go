@@ -59,10 +59,14 @@ func (v *view) seeMachine(m *fleet.Machine) fleet.MachineObs {
 
 func (v *view) stages(m *fleet.Machine) (told []fleet.Stage, settled bool) {
 	if v.told != nil {
-		told = v.told(m.ID)
+		told = v.told(*m)
 	}
 	for _, s := range told {
 		settled = settled || s.Name == stageSettled
+	}
+	if p := v.set.pool(m.Pool); p != nil && !p.Init {
+		e := v.seen.engines[m.ID]
+		settled = settled || (!e.begun.IsZero() && e.down.IsZero())
 	}
 	return told, settled
 }
@@ -140,6 +144,20 @@ func (v *view) seeSignals(i *fleet.Instance, obs *fleet.InstanceObs) {
 	if obs.Acked && !known {
 		obs.InFlight = 0 // no gateway remembers the server
 	}
+	a := v.set.app(i.App)
+	if v.acks == nil || a == nil || i.DrainFrom.IsZero() {
+		return
+	}
+	if ok, inFlight, told := v.acks.Acked(a.Upstream, i.Address, i.DrainFrom); told {
+		obs.Acked, obs.InFlight = ok, inFlight
+	}
+}
+
+// acker is a source of signals that knows when each gateway was asked.
+type acker interface {
+	// Acked reports whether no gateway sends the server anything new, as all of
+	// them told after since, and what it has under way; known: all told.
+	Acked(upstream, address string, since time.Time) (acked bool, inFlight float64, known bool)
 }
 
 // acked reports whether every registered gateway has told, after the drain

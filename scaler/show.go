@@ -96,7 +96,7 @@ func (c *Controller) showApp(v *view, a *App, t *tally) api.App {
 	if n := len(snap.Seconds); n > 0 {
 		last := &snap.Seconds[n-1]
 		shown.Rate, shown.InFlight = last.Arrivals, last.InFlight
-		shown.P95 = float64(quantile(&last.Latency, 0.95).Microseconds()) / 1000
+		shown.P95 = float64(last.P95.Microseconds()) / 1000
 	}
 	if next := v.announcement(a); next.Ordered > 0 {
 		shown.ETA = &next.ETA

@@ -57,11 +57,11 @@ func (a *App) pool(name string) *AppPool {
 func (d *draft) leavers(a *App, t *tally) []string {
 	zones := map[string]int{}
 	type leaver struct {
-		id                            string
-		pool, serving, company, zone  int
-		price                         float64
-		left                          time.Duration
-		since                         time.Time
+		id                           string
+		pool, serving, company, zone int
+		price                        float64
+		left                         time.Duration
+		since                        time.Time
 	}
 	all := make([]leaver, 0, len(t.kept))
 	for _, id := range t.kept {

@@ -127,8 +127,11 @@ func (v *view) jobs() []job {
 	var all []job
 	for _, id := range slices.Sorted(maps.Keys(v.effects)) {
 		j := job{effect: v.effects[id]}
-		j.order, _ = v.book.orders.get(id)
 		j.machine, _ = v.book.machines.get(id)
+		if o, ok := v.book.orders.get(id); ok {
+			j.order = o
+			j.machine, _ = v.book.machines.get(o.Slots[0])
+		}
 		if i, ok := v.book.instances.get(id); ok {
 			j.instance = i
 			j.machine, _ = v.book.machines.get(i.Machine)

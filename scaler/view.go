@@ -20,15 +20,17 @@ type view struct {
 	signals map[string]signal.Snapshot // by app
 	about   map[string]cloud.Description
 	// told is what machines said of themselves, by machine.
-	told func(machine string) []fleet.Stage
+	told func(fleet.Machine) []fleet.Stage
+	// acks answers more exactly than a snapshot can; nil: the snapshot does.
+	acks acker
 
 	byOrder map[string][]cloud.Machine // listed machines
 	on      map[string][]string        // instances by machine
 	// quarantined machines by pool.
 	quarantined map[string]int
-	effects map[string]fleet.Effect    // by record
-	rejects map[string]*refusal        // by app: why something was not placed
-	actions []action
+	effects     map[string]fleet.Effect // by record
+	rejects     map[string]*refusal     // by app: why something was not placed
+	actions     []action
 }
 
 // memory is what a controller knows beside the ledger. All of it may be lost:
@@ -39,16 +41,16 @@ type memory struct {
 	pending map[string]float64 // by app: units that wait for booting machines
 	// emptySince is by machine.
 	emptySince map[string]time.Time
-	stock      map[string]backoff // by provider/type/zone
-	wrote      map[string]bool    // orders written in this leadership
+	stock      map[string]backoff   // by provider/type/zone
+	wrote      map[string]bool      // orders written in this leadership
 	buried     map[string]time.Time // cloud ids of machines that are gone
 	orphans    map[string]time.Time // first seen, by kind/id
 	swept      []time.Time          // sweeps of the last minute
 	announced  map[string]announcement
 	blamed     map[string]map[string]time.Time // by machine, by app: failures
 	placedAt   map[string]time.Time            // by instance that does not serve yet
-	saved      time.Time // policy memories were written
-	fresh      bool // the ledger was empty when it was read
+	saved      time.Time                       // policy memories were written
+	fresh      bool                            // the ledger was empty when it was read
 	loaded     time.Time
 }
 

@@ -136,7 +136,7 @@ func testSettings() Settings {
 		Cluster: "test",
 		Pools: []Pool{
 			{Name: "own", Providers: []string{"own"}, PortFrom: 20000, PortTo: 20999},
-			{Name: "rent", Providers: []string{"rent"}, Pack: true, PortFrom: 20000, PortTo: 20999, Max: 30, Idle: 10 * time.Second, Lead: 30 * time.Second},
+			{Name: "rent", Init: true, Providers: []string{"rent"}, Pack: true, PortFrom: 20000, PortTo: 20999, Max: 30, Idle: 10 * time.Second, Lead: 30 * time.Second},
 		},
 		Apps: []App{{
 			Name: "web", Upstream: "web", Service: "web",
@@ -181,19 +181,15 @@ func (w *world) controller(l Leader) *Controller {
 }
 
 // stages are what the machine of that name told of its init.
-func (w *world) stages(machine string) []fleet.Stage {
-	for _, h := range w.cloud.Hosts() {
-		if m, ok := w.control.book.machines.get(machine); ok && m.CloudID == h.ID {
-			if _, settled := h.Init(w.clock.Now()); settled {
-				return []fleet.Stage{{Name: "phone-home", At: h.PhonesHome}, {Name: stageSettled, At: h.Settled}}
-			}
-			return nil
-		}
+func (w *world) stages(m fleet.Machine) []fleet.Stage {
+	h, ok := w.cloud.Host(m.CloudID)
+	if !ok {
+		return nil
 	}
-	if m, ok := w.control.book.machines.get(machine); ok && m.Provider == "own" {
-		return []fleet.Stage{{Name: stageSettled, At: w.begun}}
+	if _, settled := h.Init(w.clock.Now()); !settled {
+		return nil
 	}
-	return nil
+	return []fleet.Stage{{Name: "phone-home", At: h.PhonesHome}, {Name: stageSettled, At: h.Settled}}
 }
 
 // run advances for d, a second at a time: gateways first, then the controller.
@@ -484,7 +480,7 @@ func (g *gateways) second() {
 		g.inFlight[s] = rate / float64(len(g.serving)) * 0.1
 	}
 	sec := signal.Second{At: now, Arrivals: rate, Completions: rate, InFlight: rate * 0.1, Reporting: g.reporting, Expected: g.expected}
-	sec.Latency[11] = rate // 51 to 102 ms
+	sec.P95 = 100 * time.Millisecond
 	if len(g.serving) == 0 {
 		sec.Completions, sec.Refused, sec.InFlight = 0, rate, 0
 		g.starved++
