@@ -124,9 +124,18 @@ func (c *Cloud) call(ctx context.Context, r request, work func(now time.Time) er
 		gaveUp = c.travel(ctx)
 	}
 	if gaveUp != nil {
-		return &cloud.Error{Kind: cloud.Ambiguous, Op: r.op, Err: gaveUp}
+		return unheard(r.op, gaveUp)
 	}
 	return err
+}
+
+// unheard is the error of who does not know the answer.
+func unheard(op string, why error) error {
+	c := cloud.Call{Op: op}
+	if c.Writes() {
+		return &cloud.Error{Kind: cloud.Ambiguous, Op: op, Err: why}
+	}
+	return &cloud.Error{Kind: cloud.Transient, Op: op, Err: why}
 }
 
 // travel is half of the latency of a call.
@@ -149,7 +158,7 @@ func (c *Cloud) serve(r request, work func(now time.Time) error) error {
 		return err
 	}
 	if _, ok := c.strikes(LostRequest, r, now); ok {
-		return failure(cloud.Ambiguous, r.op, "", "the connection was reset")
+		return unheard(r.op, errReset)
 	}
 	_, again := c.strikes(Duplicate, r, now)
 	err := work(now)
@@ -157,10 +166,12 @@ func (c *Cloud) serve(r request, work func(now time.Time) error) error {
 		_ = work(now) // the caller hears the first answer
 	}
 	if _, ok := c.strikes(LostAnswer, r, now); ok && err == nil {
-		return failure(cloud.Ambiguous, r.op, "", "the connection was reset")
+		return unheard(r.op, errReset)
 	}
 	return err
 }
+
+var errReset = errors.New("the connection was reset")
 
 // turnedAway is what comes before the provider looks at a request: outages,
 // scripted refusals and limits.
