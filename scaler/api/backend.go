@@ -13,7 +13,7 @@ import (
 // other is answered as 500.
 type Backend interface {
 	// Leader tells whether this process leads, and otherwise the base URL of
-	// the leader's API ("http://10.0.0.2:9902"), "" if none is known.
+	// the leader's API ("http://10.0.0.2:9911"), "" if none is known.
 	Leader() (self bool, address string)
 	// Ready tells whether this process could do its work, and why not.
 	Ready() (ok bool, detail string)
