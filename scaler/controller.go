@@ -25,6 +25,8 @@ import (
 //	    +------------------+   +-------------------------+
 //	    ^                                                |
 //	    +------------- fenced, does not lead ------------+
+//	                                                     |
+//	                 over <-- nothing is left of a cluster that was to end
 //
 // Following it does nothing and keeps its memory. Loading reads the ledger and
 // changes nothing; an empty ledger under a controller that has records is a
@@ -57,6 +59,7 @@ const (
 	following state = "following"
 	loading   state = "loading"
 	steering  state = "steering"
+	over      state = "over"
 )
 
 // tickStats is about the last tick.
@@ -141,6 +144,9 @@ func (c *Controller) Tick(ctx context.Context) error {
 }
 
 func (c *Controller) tick(ctx context.Context) error {
+	if c.state == over {
+		return nil
+	}
 	lead := c.env.Leader.State()
 	if !lead.Leading {
 		c.enter(following)
@@ -301,8 +307,15 @@ func (c *Controller) finish(ctx context.Context, v *view) error {
 		entries = entries[n:]
 	}
 	c.book = newBook()
-	c.env.Log.Info("the cluster has ended: nothing is left of it")
+	c.enter(over)
 	return nil
+}
+
+// Over reports whether the cluster was to end and nothing is left of it.
+func (c *Controller) Over() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state == over
 }
 
 // Listed returns what a provider's last list says of a machine of an order. It
