@@ -150,6 +150,10 @@ bench-smoke: deps build consul ## every scenario, seconds instead of minutes, to
 bench-docs: build ## write the saved figures into docs/benchmarks.md
 	bin/spillway bench peers --render docs/benchmarks.md $(RESULTS)/*.json
 
+.PHONY: demo-scale
+demo-scale: deps build consul ## a spike at the gateway buys capacity and gives it back (root; 5 minutes)
+	bin/spillway demo scale --html bin/demo-scale.html --json bin/demo-scale.json $(ARGS)
+
 .PHONY: bench-all
 bench-all: ## every figure of docs/benchmarks.md anew (40 minutes, on a quiet machine)
 	$(MAKE) bench-cpu bench-latency bench-membership bench-peers-churn bench-connections bench-scaling bench-two-hundred

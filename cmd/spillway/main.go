@@ -45,6 +45,8 @@ func verbs() []verb {
 		{"dev", "[--listen ADDRESS]", "a gateway, a development registry and three backends, to try it out", (*terminal).dev},
 		{"validate", "--config FILE", "check a configuration (also: spillway -t -c FILE)", (*terminal).validate},
 		{"config", "dump|schema", "the configuration in effect, or the JSON Schema of the file", (*terminal).config},
+		{"scaler", "[VERB]", "buy, fill, drain and give back machines as the load asks", (*terminal).scaler},
+		{"demo", "scale", "the whole loop on this machine: a spike buys capacity and gives it back", (*terminal).demo},
 		{"bench", "[VERB]", "measure: a target, or this gateway beside other proxies", (*terminal).bench},
 		{"version", "[--json]", "which build this is", (*terminal).version},
 		{"help", "[VERB]", "this text, or the flags of a verb", (*terminal).help},
