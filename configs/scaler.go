@@ -55,8 +55,8 @@ type ScalerAPI struct {
 	Token Secret `yaml:"token"`
 	// File that holds the token, read again when it changes. Instead of token.
 	TokenFile string `yaml:"token_file"`
-	// Bearer token without which nothing can be read either; empty leaves
-	// reading open to whoever reaches the address.
+	// Bearer token for reading; token does as well. Without either, reading is
+	// open to the scaler's own machine and closed to others.
 	ReadToken Secret `yaml:"read_token"`
 	// URL at which the other scalers' clients reach this one: a scaler that
 	// does not lead redirects there. Empty is http:// and the listening
