@@ -23,6 +23,10 @@ const (
 	DryRun                  // a dry run refused to write
 )
 
+// UsedToken is Error.What of an Invalid Create whose token was used for another
+// request: machines of that request may exist.
+const UsedToken = "token"
+
 // String names the kind as metrics and logs do.
 func (k Kind) String() string {
 	names := [...]string{"transient", "ambiguous", "rate_limited", "no_capacity", "quota", "auth", "invalid", "not_found", "dry_run"}

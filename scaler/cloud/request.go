@@ -11,7 +11,7 @@ import (
 func (r *CreateRequest) Check(d Description) error {
 	switch {
 	case r.Token == "":
-		return invalid("token", "it is empty")
+		return invalid("empty token", "a batch is named by it")
 	case r.Count < 1:
 		return invalid("count", fmt.Sprintf("%d machines make no batch", r.Count))
 	case r.Count > d.MaxBatch:

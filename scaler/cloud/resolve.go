@@ -2,13 +2,15 @@ package cloud
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
 // ResolveOptions say how doubt is settled.
 type ResolveOptions struct {
 	// Within is how long an ambiguous Create may take to be settled, from its
-	// first answer on; 0: it is not, and Ambiguous is returned at once.
+	// first answer on; 0: it is not, and Ambiguous is returned at once. What a
+	// used token has bought is looked up all the same, which takes ListLag.
 	Within time.Duration
 	// Every is the pause between two tries; 0: two seconds.
 	Every time.Duration
@@ -28,7 +30,9 @@ type ResolveOptions struct {
 //	          settled: nothing was made; the refusal, or Transient
 //
 // A refusal is believed only after List has confirmed it: the first request may
-// have been under way still when the second was answered. What cannot be
+// have been under way still when the second was answered. A token that was used
+// for another request (Invalid, UsedToken) is doubt as well: whoever asked with
+// other tags or user data, before a restart, has bought. What cannot be
 // settled in time, or until the context ends, stays Ambiguous; the order stays
 // open, and whoever comes next asks again with the same token.
 func Resolve(d Driver, clock Clock, o ResolveOptions) Driver {
@@ -38,7 +42,7 @@ func Resolve(d Driver, clock Clock, o ResolveOptions) Driver {
 	description := d.Describe()
 	return Intercept(d, func(ctx context.Context, c *Call, next func(context.Context) error) error {
 		err := next(ctx)
-		if c.Op != OpCreate || KindOf(err) != Ambiguous || o.Within <= 0 {
+		if c.Op != OpCreate || err == nil {
 			return err
 		}
 		now := clock.Now()
@@ -46,11 +50,24 @@ func Resolve(d Driver, clock Clock, o ResolveOptions) Driver {
 			d: d, clock: clock, every: o.Every, until: now.Add(o.Within),
 			call: c, next: next, doubt: err, sent: now, lag: description.ListLag,
 		}
-		if description.ClientToken || description.UniqueNames {
+		switch {
+		case usedToken(err):
+			r.until = now.Add(max(o.Within, r.lag))
+			r.doubt = &Error{Kind: Ambiguous, Op: OpCreate, What: UsedToken, Err: err}
+			return r.look(ctx, err)
+		case KindOf(err) != Ambiguous || o.Within <= 0:
+			return err
+		case description.ClientToken || description.UniqueNames:
 			return r.repeat(ctx)
 		}
 		return r.look(ctx, nil)
 	})
+}
+
+// usedToken reports whether a token was used for another request.
+func usedToken(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Kind == Invalid && e.What == UsedToken
 }
 
 // resolution is one doubt on its way to an answer.

@@ -13,6 +13,7 @@ func TestResolve(t *testing.T) {
 	token := cloud.Description{ClientToken: true, MaxBatch: 10, ListLag: lag}
 	names := cloud.Description{UniqueNames: true, MaxBatch: 10, ListLag: lag}
 	neither := cloud.Description{MaxBatch: 10, ListLag: lag}
+	used := &cloud.Error{Kind: cloud.Invalid, Op: cloud.OpCreate, What: cloud.UsedToken}
 	ambiguous, transient, refused := kind(cloud.Ambiguous), kind(cloud.Transient), kind(cloud.NoCapacity)
 	const ok = cloud.Kind(-1)
 	tests := map[string]struct {
@@ -40,6 +41,9 @@ func TestResolve(t *testing.T) {
 		"neither: until List answers":            {neither, []error{ambiguous}, []error{transient, transient}, 3, false, ok, 3, 1, 3},
 		"neither: List never answers":            {neither, []error{ambiguous}, repeat(transient, 999), 3, false, cloud.Ambiguous, 0, 1, 16},
 		"neither: nothing to find it by":         {neither, []error{ambiguous}, nil, 3, true, cloud.Ambiguous, 0, 1, 0},
+		"a used token has bought":                {token, []error{used}, nil, 3, false, ok, 3, 1, 1},
+		"a used token has bought nothing":        {token, []error{used}, nil, 0, false, cloud.Invalid, 0, 1, 1},
+		"a used token, after doubt":              {token, []error{ambiguous, used}, nil, 3, false, ok, 3, 2, 1},
 		"never an answer":                        {token, repeat(ambiguous, 999), nil, 0, false, cloud.Ambiguous, 0, 31, 0},
 	}
 	for name, c := range tests {
@@ -81,6 +85,24 @@ func TestResolveStopsWithItsContext(t *testing.T) {
 	wantKind(t, err, cloud.Ambiguous)
 	if n := f.count(cloud.OpCreate); n != 1 {
 		t.Errorf("%d calls after the context ended, want 1", n)
+	}
+}
+
+// A scaler that was restarted with other tags or user data asks with the token
+// of the old ones: that must not look like a refusal, or it buys elsewhere.
+func TestUsedTokenIsLookedUpWithoutTimeToSettle(t *testing.T) {
+	p := presets()["ec2"]
+	clock := newClock()
+	account := simOf(p, clock.Still())
+	before := order("web-1-1", p.Offerings[0], 3)
+	if _, err := account.Create(t.Context(), before); err != nil {
+		t.Fatal(err)
+	}
+	after := order("web-1-1", p.Offerings[0], 3)
+	after.Tags[cloud.TagProfile] = "another"
+	machines, err := cloud.Wrap(account, cloud.Options{Clock: clock.Moving()}).Create(t.Context(), after)
+	if err != nil || len(machines) != 3 || len(account.Hosts()) != 3 {
+		t.Errorf("%d machines of %d, error %v; want the 3 that were bought before", len(machines), len(account.Hosts()), err)
 	}
 }
 

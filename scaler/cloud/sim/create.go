@@ -109,7 +109,7 @@ func (c *Cloud) remember(now time.Time, r *cloud.CreateRequest, made []cloud.Mac
 // again answers a token that was used before.
 func (c *Cloud) again(now time.Time, b batch, r *cloud.CreateRequest) ([]cloud.Machine, error) {
 	if b.request != fingerprint(r) {
-		return nil, failure(cloud.Invalid, cloud.OpCreate, "token", "it was used for another request")
+		return nil, failure(cloud.Invalid, cloud.OpCreate, cloud.UsedToken, "it was used for another request")
 	}
 	if b.refusal != nil {
 		return nil, b.refusal

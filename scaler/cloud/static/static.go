@@ -213,7 +213,7 @@ func (d *Driver) again(a assignments, r *cloud.CreateRequest) (made []cloud.Mach
 			continue
 		}
 		if as.Request != fingerprint(r) {
-			return nil, true, failure(cloud.Invalid, cloud.OpCreate, "token", "it was used for another request")
+			return nil, true, failure(cloud.Invalid, cloud.OpCreate, cloud.UsedToken, "it was used for another request")
 		}
 		made = append(made, h.machine(as))
 	}
