@@ -47,6 +47,7 @@ func ping(c *http.Client, url string) error {
 }
 
 func TestAMachineWithoutUserDataIsABareEngine(t *testing.T) {
+	t.Parallel()
 	d := newDriver(t, options(newRoot(t)))
 	start := time.Now()
 	m := create(t, d, request("bare", "a", 1))[0]

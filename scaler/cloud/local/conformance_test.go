@@ -8,6 +8,7 @@ import (
 )
 
 func TestTheDriverKeepsTheContract(t *testing.T) {
+	t.Parallel()
 	cloudtest.Run(t, cloudtest.Setup{
 		New: func(t *testing.T) cloudtest.Account {
 			return cloudtest.Account{Driver: newDriver(t, options(newRoot(t)))}

@@ -75,6 +75,7 @@ func runWeb(t *testing.T, d *local.Driver, id string, image []byte) {
 }
 
 func TestContainersAreReachedAndGetTheirMachinesCPU(t *testing.T) {
+	t.Parallel()
 	image := webImage(t)
 	d := newDriver(t, options(newRoot(t)))
 	m := create(t, d, request("web", "a", 1))[0]

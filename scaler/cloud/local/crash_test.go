@@ -114,6 +114,7 @@ func TestADeleteKilledAtAnyStepIsCompletedByItsRepetition(t *testing.T) {
 }
 
 func TestMachinesOutliveTheirDriver(t *testing.T) {
+	t.Parallel()
 	root := newRoot(t)
 	killAt(t, root, "link", "-")
 	d := newDriver(t, idle(root))

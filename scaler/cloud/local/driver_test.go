@@ -82,6 +82,7 @@ func TestATokenNamesOneBatch(t *testing.T) {
 }
 
 func TestOneTokenFromSeveralDriversAtOnceIsOneBatch(t *testing.T) {
+	t.Parallel()
 	root := newRoot(t)
 	var wg sync.WaitGroup
 	for range 3 {
@@ -128,6 +129,7 @@ func TestStockAndQuotaBoundWhatIsMade(t *testing.T) {
 }
 
 func TestStoppingGivesBackStockAndStartingTakesIt(t *testing.T) {
+	t.Parallel()
 	o := idle(newRoot(t))
 	o.Stock = map[string]int{"a": 1}
 	d := newDriver(t, o)
@@ -150,6 +152,7 @@ func TestStoppingGivesBackStockAndStartingTakesIt(t *testing.T) {
 }
 
 func TestAMachineWhoseInitIsKilledHasFailed(t *testing.T) {
+	t.Parallel()
 	d := newDriver(t, idle(newRoot(t)))
 	m := create(t, d, request("failing", "a", 1))[0]
 	kill(t, d, m.ID)

@@ -154,6 +154,7 @@ func get(t *testing.T, c *http.Client, url string, into any) {
 }
 
 func TestMachinesJoinAndServeTheScalerAlone(t *testing.T) {
+	t.Parallel()
 	f := newOffice(t, options(newRoot(t)))
 	start := time.Now()
 	ms := f.order("pair", "a", 2, time.Hour)
@@ -232,6 +233,7 @@ func TestSixMachinesAtOnce(t *testing.T) {
 }
 
 func TestAMachineComesBackAfterStopAndAfterDeath(t *testing.T) {
+	t.Parallel()
 	f := newOffice(t, options(newRoot(t)))
 	m := f.order("again", "a", 1, time.Hour)[0]
 	scaler := f.scaler()
@@ -258,6 +260,7 @@ func TestAMachineComesBackAfterStopAndAfterDeath(t *testing.T) {
 }
 
 func TestTheLeaseEndsOnlyWhatNobodyUses(t *testing.T) {
+	t.Parallel()
 	f := newOffice(t, options(newRoot(t)))
 	ms := f.order("leased", "a", 2, 1500*time.Millisecond)
 	idle, used := ms[0], ms[1]
