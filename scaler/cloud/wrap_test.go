@@ -221,6 +221,22 @@ func TestWrapOrder(t *testing.T) {
 	}
 }
 
+// The zero Options are the system's clock and a working stack.
+func TestWrapWithoutOptions(t *testing.T) {
+	f := &fake{
+		description: cloud.Description{MaxBatch: 1, UniqueNames: true},
+		offerings:   []cloud.Offering{{Type: "small", Zone: "a", PriceHour: 2}},
+	}
+	if _, err := cloud.Wrap(f, cloud.Options{}).Create(t.Context(), request(1)); err != nil {
+		t.Error(err)
+	}
+	_, err := cloud.Wrap(f, cloud.Options{MoneyPerHour: 1}).Create(t.Context(), request(1))
+	wantKind(t, err, cloud.Quota)
+	if err == nil || err.Error() != "cannot create machines: quota (money/hour): 0 an hour is committed, 2 more would pass the limit of 1" {
+		t.Errorf("the refusal says: %v", err)
+	}
+}
+
 func TestFaultsStrikeInTurn(t *testing.T) {
 	f := &fake{}
 	d := cloud.Faults(
