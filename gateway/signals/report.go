@@ -3,6 +3,7 @@ package signals
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -31,11 +32,13 @@ type member struct {
 	serving bool
 }
 
-// view is one upstream as all loops have it.
+// view is one upstream in a report.
 type view struct {
-	snapshots []*upstream.Snapshot
+	snapshots []*upstream.Snapshot // that loops pick from
 	members   []member
 	index     uint64
+	seconds   []Second
+	answers   map[string]uint64 // of the newest second
 }
 
 // Report returns the answer to GET /api/v1/signals.
@@ -51,25 +54,12 @@ func (r *Recorder) Report(ctx context.Context, q Query) ([]byte, error) {
 		return nil, err
 	}
 	views := map[string]*view{}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	for i := range adopted {
 		a := &adopted[i]
 		viewOf(views, a.Pool.Name).adopt(a)
-		r.members.refresh(a.Pool)
 	}
-	for i := range r.members.left {
-		if l := &r.members.left[i]; q.wants(l.upstream) {
-			v := viewOf(views, l.upstream)
-			v.members = append(v.members, member{server: l.server})
-		}
-	}
-	for name := range r.series {
-		if q.wants(name) {
-			viewOf(views, name)
-		}
-	}
-	return r.render(now, q.Since, views), nil
+	r.fill(views, adopted, &q)
+	return r.render(now, views), nil
 }
 
 func viewOf(views map[string]*view, name string) *view {
@@ -104,45 +94,78 @@ func appliedIndex(a *Adoption) uint64 {
 	return a.Snapshot.Meta.Index
 }
 
-// render writes the report; mu is held.
-func (r *Recorder) render(now, since int64, views map[string]*view) []byte {
-	names := make([]string, 0, len(views))
-	for name := range views {
-		names = append(names, name)
+// fill copies what was recorded. It is short, because who applies a change
+// waits for the same lock.
+func (r *Recorder) fill(views map[string]*view, adopted []Adoption, q *Query) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range adopted {
+		r.members.refresh(adopted[i].Pool)
 	}
-	slices.Sort(names)
+	for i := range r.members.left {
+		if l := &r.members.left[i]; q.wants(l.upstream) {
+			v := viewOf(views, l.upstream)
+			v.members = append(v.members, member{server: l.server})
+		}
+	}
+	for name := range r.series {
+		if q.wants(name) {
+			viewOf(views, name)
+		}
+	}
+	for name, v := range views {
+		s := r.series[name]
+		v.seconds = r.secondsOf(s, q.Since)
+		if s != nil && s.newest == r.last {
+			v.answers = s.answers
+		}
+	}
+}
+
+// secondsOf copies every second after since that was recorded, also those
+// without traffic: a reader has to tell silence from not knowing. mu is held.
+func (r *Recorder) secondsOf(s *series, since int64) []Second {
+	first := max(r.from, r.last-Window+1, since/1000+1)
+	if r.last == 0 || first > r.last {
+		return nil
+	}
+	all := make([]Second, 0, r.last-first+1)
+	for t := first; t <= r.last; t++ {
+		all = append(all, s.at(t))
+	}
+	return all
+}
+
+// render writes the report.
+func (r *Recorder) render(now int64, views map[string]*view) []byte {
 	b := append([]byte(nil), `{"gateway":`...)
 	b = appendString(b, r.opt.Gateway)
 	b = append(b, `,"now_ms":`...)
 	b = strconv.AppendInt(b, now, 10)
 	b = append(b, `,"upstreams":{`...)
-	for i, name := range names {
+	for i, name := range slices.Sorted(maps.Keys(views)) {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = appendString(b, name)
-		s := r.series[name]
 		b = append(b, `:{"seconds":[`...)
-		b = r.appendSeconds(b, s, since)
+		b = views[name].appendSeconds(b)
 		b = append(b, `],"servers":{`...)
-		b = views[name].appendServers(b, r.answers(s))
+		b = views[name].appendServers(b)
 		b = append(b, "}}"...)
 	}
 	return append(b, "}}\n"...)
 }
 
-// appendSeconds writes every second after since that was recorded, also those
-// without traffic: a reader has to tell silence from not knowing.
-func (r *Recorder) appendSeconds(b []byte, s *series, since int64) []byte {
-	first := max(r.from, r.last-Window+1, since/1000+1)
-	for t := first; t <= r.last && r.last > 0; t++ {
-		if t > first {
+func (v *view) appendSeconds(b []byte) []byte {
+	for i := range v.seconds {
+		sec := &v.seconds[i]
+		if i > 0 {
 			b = append(b, ',')
 		}
-		sec := s.at(t)
 		b = append(b, `{"t":`...)
-		b = strconv.AppendInt(b, t, 10)
-		b = appendCounts(b, &sec)
+		b = strconv.AppendInt(b, sec.T, 10)
+		b = appendCounts(b, sec)
 		b = append(b, `,"h":[`...)
 		for k, n := range sec.Latency {
 			if k > 0 {
@@ -168,17 +191,9 @@ func appendCounts(b []byte, s *Second) []byte {
 	return strconv.AppendFloat(b, math.Round(float64(s.InFlight)*1000)/1000, 'f', -1, 64)
 }
 
-// answers are those of each server in the newest second; mu is held.
-func (r *Recorder) answers(s *series) map[string]uint64 {
-	if s == nil || s.newest != r.last {
-		return nil
-	}
-	return s.answers
-}
-
 // appendServers writes the servers by address; several with one address, when
 // one left and came back, are one.
-func (v *view) appendServers(b []byte, answers map[string]uint64) []byte {
+func (v *view) appendServers(b []byte) []byte {
 	slices.SortFunc(v.members, func(x, y member) int { return strings.Compare(x.server.Addr, y.server.Addr) })
 	index := v.index
 	if index == math.MaxUint64 {
@@ -192,7 +207,7 @@ func (v *view) appendServers(b []byte, answers map[string]uint64) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendServer(b, v.members[i:n], answers, index)
+		b = appendServer(b, v.members[i:n], v.answers, index)
 		i = n
 	}
 	return b
