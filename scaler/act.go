@@ -86,7 +86,7 @@ func (a *actor) key(j job) string {
 }
 
 func (a *actor) perform(j job) error {
-	ctx, cancel := context.WithTimeout(context.Background(), a.set.Pace.Call)
+	ctx, cancel := context.WithTimeout(context.Background(), a.limit(j.effect.Kind))
 	defer cancel()
 	if destroys(j.effect.Kind) {
 		if err := a.env.Leader.Verify(ctx); err != nil {
@@ -107,6 +107,17 @@ func (a *actor) perform(j job) error {
 	return a.service(ctx, j.effect.Kind, j.instance)
 }
 
+// limit of an effect: images take longer than anything else.
+func (a *actor) limit(k fleet.Kind) time.Duration {
+	switch k {
+	case fleet.EnsureContainer:
+		return max(a.set.Pace.Call, a.set.Timings.Start)
+	case fleet.PrepareMachine:
+		return max(a.set.Pace.Call, a.set.Timings.Prepare)
+	}
+	return a.set.Pace.Call
+}
+
 // destroys reports whether an effect cannot be taken back.
 func destroys(k fleet.Kind) bool {
 	return k == fleet.DeleteMachine || k == fleet.StopMachine || k == fleet.RemoveContainer || k == fleet.Deregister
@@ -119,6 +130,8 @@ func (a *actor) finish(j job, err error, took time.Duration) {
 	switch j.effect.Kind {
 	case fleet.EnsureContainer, fleet.RemoveContainer:
 		a.obs.changed("engine/" + j.instance.Machine)
+	case fleet.CreateMachines:
+		a.obs.changed("cloud/" + j.order.Provider)
 	}
 	result := "ok"
 	if err != nil {
@@ -168,7 +181,7 @@ func (a *actor) create(ctx context.Context, o fleet.Order, decided time.Time) er
 	}
 	machines, err := driver.Create(ctx, r)
 	if len(machines) > 0 {
-		a.obs.created(o.ID, machines)
+		a.obs.created(o.ID, o.Provider, machines)
 	}
 	return err
 }

@@ -324,6 +324,11 @@ func (c *Controller) Listed(order, id string) (m cloud.Machine, provider string,
 	o := c.watch.Load()
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	for _, m := range o.seen.made[order] {
+		if m.ID == id {
+			return m, o.seen.from[order], true // not in a list yet
+		}
+	}
 	for provider, l := range o.seen.listings {
 		if m, ok := l.machines[id]; ok && m.Tags[cloud.TagOrder] == order {
 			return m, provider, true

@@ -22,6 +22,7 @@ type facts struct {
 	services map[string]service    // by registry service
 	gateways []registry.Gateway
 	made     map[string][]cloud.Machine // by order: what Create answered
+	from     map[string]string          // by order: whom it was made by
 	outcomes map[string]fleet.Outcome   // by record: the last effect's
 	notices  map[string]cloud.Event     // by cloud id: machines that will be taken away
 }
@@ -59,7 +60,7 @@ func newFacts() *facts {
 	return &facts{
 		listings: map[string]listing{}, offers: map[string]offers{}, engines: map[string]engineSeen{},
 		services: map[string]service{}, made: map[string][]cloud.Machine{}, outcomes: map[string]fleet.Outcome{},
-		notices: map[string]cloud.Event{},
+		notices: map[string]cloud.Event{}, from: map[string]string{},
 	}
 }
 
@@ -242,10 +243,10 @@ func (o *observer) outcome(id string, out fleet.Outcome) {
 }
 
 // created notes what Create answered.
-func (o *observer) created(order string, machines []cloud.Machine) {
+func (o *observer) created(order, provider string, machines []cloud.Machine) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.seen.made[order] = machines
+	o.seen.made[order], o.seen.from[order] = machines, provider
 }
 
 // changed makes the next look at an engine or a service due at once, because
@@ -274,5 +275,6 @@ func (o *observer) forget(alive func(id string) bool) {
 	gone := func(id string) bool { return !alive(id) }
 	maps.DeleteFunc(o.seen.engines, func(id string, _ engineSeen) bool { return gone(id) })
 	maps.DeleteFunc(o.seen.made, func(id string, _ []cloud.Machine) bool { return gone(id) })
+	maps.DeleteFunc(o.seen.from, func(id, _ string) bool { return gone(id) })
 	maps.DeleteFunc(o.seen.outcomes, func(id string, _ fleet.Outcome) bool { return gone(id) })
 }
