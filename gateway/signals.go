@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"os"
 	"time"
 
@@ -74,8 +75,15 @@ func (g *Gateway) left(p *upstream.Pool) {
 // reportLimit is how long the event loops may take to say what they serve.
 const reportLimit = 2 * time.Second
 
+// errStarting refuses reports before there are first servers: that none is
+// known yet would read as if none were sent requests.
+var errStarting = errors.New("starting: not listening yet")
+
 // report is the answer to GET /api/v1/signals.
 func (g *Gateway) report(since int64, upstreams []string) ([]byte, error) {
+	if g.phase.Load() == starting {
+		return nil, errStarting
+	}
 	ctx, stop := context.WithTimeout(g.life, reportLimit)
 	defer stop()
 	return g.signals.Report(ctx, signals.Query{Since: since, Upstreams: upstreams})

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -163,6 +164,23 @@ func TestAnnouncedCapacityIsShownAndMeasured(t *testing.T) {
 	post(fmt.Sprintf(`{"ordered":3,"eta_ms":%d}`, time.Now().Add(-61*time.Second).UnixMilli()))
 	shown("/api/v1/upstreams/web", `"capacity"`, false)
 	shown("/metrics", "spillway_upstream_capacity_ordered{", false)
+}
+
+// A gateway that starts knows of no server yet. That must not be taken for a
+// server that gets no requests.
+func TestAStartingGatewayGivesNoSignals(t *testing.T) {
+	first := make(chan struct{})
+	o := withAdmin(setOf(pool("web", backend(t, "a"))))
+	o.First = func(context.Context) error { <-first; return nil }
+	w := prepare(t, o)
+	go func() { w.ran <- w.gw.Run(context.Background()) }()
+	t.Cleanup(w.end)
+	if status, body := w.get(w.gw.AdminAddr(), "/api/v1/signals"); status != 503 || !strings.Contains(body, "starting") {
+		t.Errorf("answered %d %s", status, body)
+	}
+	close(first)
+	w.listens()
+	w.eventually("signals", func() bool { _, err := w.signals(); return err == nil })
 }
 
 func TestATraceIsWritten(t *testing.T) {

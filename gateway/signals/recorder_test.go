@@ -144,8 +144,13 @@ func TestSinceLeavesOutWhatIsKnown(t *testing.T) {
 		since int64
 		first int64 // 0: none
 	}{
-		{0, start + 1}, {start * 1000, start + 1}, {(start + 1) * 1000, start + 2}, {(start+1)*1000 + 999, start + 2},
-		{(start + 4) * 1000, start + 5}, {(start + 5) * 1000, 0}, {1 << 62, 0},
+		{0, start + 1},
+		{start * 1000, start + 1},
+		{(start + 1) * 1000, start + 2},
+		{(start+1)*1000 + 999, start + 2},
+		{(start + 4) * 1000, start + 5},
+		{(start + 5) * 1000, 0},
+		{1 << 62, 0},
 	} {
 		got := b.seconds("web", tc.since)
 		if tc.first == 0 && len(got) > 0 || tc.first != 0 && (len(got) != int(start+6-tc.first) || got[0].T != tc.first) {
