@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// Exit codes of every verb but those of bench, which has its own.
+// Exit codes of every verb but bench and ctl, which have their own.
 const (
 	exitOK      = 0
 	exitFailure = 1
@@ -47,6 +47,7 @@ func verbs() []verb {
 		{"config", "dump|schema", "the configuration in effect, or the JSON Schema of the file", (*terminal).config},
 		{"scaler", "[VERB]", "buy, fill, drain and give back machines as the load asks", (*terminal).scaler},
 		{"demo", "scale", "the whole loop on this machine: a spike buys capacity and gives it back", (*terminal).demo},
+		{"ctl", "VERB", "ask a running scaler: status, why, plan, scale, nodes, containers", (*terminal).ctl},
 		{"bench", "[VERB]", "measure: a target, or this gateway beside other proxies", (*terminal).bench},
 		{"version", "[--json]", "which build this is", (*terminal).version},
 		{"help", "[VERB]", "this text, or the flags of a verb", (*terminal).help},
@@ -105,7 +106,7 @@ func (t *terminal) usage(w io.Writer) {
 	for _, v := range verbs() {
 		fmt.Fprintf(w, "  %-28s %s\n", v.name+" "+v.args, v.about)
 	}
-	fmt.Fprint(w, "\n`spillway VERB --help` lists the flags of a verb. Exit codes: 0 ok, 1 failure, 2 usage,\n3 invalid configuration; bench has its own.\n")
+	fmt.Fprint(w, "\n`spillway VERB --help` lists the flags of a verb. Exit codes: 0 ok, 1 failure, 2 usage,\n3 invalid configuration; bench and ctl have their own.\n")
 }
 
 func (t *terminal) help(args []string) int {
