@@ -91,7 +91,10 @@ func newCA(now time.Time) (map[string][]byte, error) {
 		return nil, err
 	}
 	template := &x509.Certificate{
-		SerialNumber: serial(), Subject: pkix.Name{CommonName: "spillway scaler"},
+		SerialNumber: serial(),
+		// Another name than any certificate signed with it: OpenSSL takes one whose
+		// issuer has its own name for self-signed.
+		Subject:   pkix.Name{CommonName: "spillway authority"},
 		NotBefore: now.Add(-early), NotAfter: now.AddDate(caYears, 0, 0),
 		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
