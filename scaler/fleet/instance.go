@@ -4,23 +4,23 @@ import "time"
 
 // Step moves an instance on:
 //
-//	planned -> starting -> registering -> checking -> serving
-//	   |        |  ^  |       |   |        |  |  ^     |  |  ^
-//	   |        |  `--+-------+---+--------+--+--+-----'  |  |
-//	   |        |     |  container ended   |  |  |        |  | wanted again
-//	   |        |     |       |   |        |  |  |        v  |
-//	   |        |     `-------+---+--------+--+--+----> draining
-//	   |        |      served |   |        |  `--+------^    |
-//	   |        | before      |   |        |     `-----------|
-//	   |        v             v   |        |                 | all gateways told and
-//	   |        `------------->---+--------+---------> leaving none in flight; deadline
-//	   |                          |        |            |  ^
-//	   v                          |        |            |  | a tick later
-//	  gone <---------- stopping <-+--------+------------'  |
-//	                              v        v               |
-//	a deadline passed, too       ---------------> failed --'
-//	many restarts, the machine
-//	is lost or failed: from each
+//	                       container ended
+//	            .--------------<----------------<---------------.
+//	            v              |                |               |
+//	planned -> starting -> registering ---> checking -------> serving
+//	  |         |              |              |   ^            |   ^
+//	  |         | unwanted,    |     unwanted |   | wanted     |   | wanted
+//	  |         | never        |              v   | again      v   | again
+//	  |         | served       |             ---- draining --------
+//	  |         |              |                     |  all gateways told and none in
+//	  |         v              v                     v  flight; deadline; container ended
+//	  |          --------------------------------> leaving <--- a tick later --- failed
+//	  | unwanted, or its                             |  deregistered
+//	  v machine takes none                           v
+//	 gone <--- removed, or ends with its machine -- stopping
+//
+//	from starting, registering, checking, serving and draining:
+//	  a deadline passed, it ended too often, its machine is lost or failed --> failed
 //
 // It is drained when it or its machine is unwanted. What is not known (engine,
 // registry, gateways) moves nothing: an engine that does not answer has not lost

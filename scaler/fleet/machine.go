@@ -18,29 +18,29 @@ const (
 // Step moves a machine on:
 //
 //	planned -> requested -> booting -> joining -> settled -> ready <--> cordoned
-//	               |           |          |          |        | ^          |
-//	  no machine   |  unwanted `----------+----------'        v |          v
-//	  was made     |  before it is ready  |                  draining <----'
-//	               |                      |                   | ^
-//	               |                      |     empty, wanted | | wanted again:
-//	               |                      v     away          v | to ready, or
-//	               |                    emptied <-------------' | to booting if
-//	               |                     |    `-----------------' never ready
-//	               |     +---------------+----------------+
-//	               |     | end of what is paid     stop   |
-//	               |     v                                v
-//	               |  deleting <------ unwanted --- warm-stopped <--> starting -> settled
-//	               |   |  ^  `-- refused for good: cordoned (serves on)
-//	               |   |  |
-//	               |   v  | still listed
-//	               `-> gone
+//	                           |          |          |        |  ^         |
+//	                           |          |          |        |  | wanted  |
+//	                           |          |          |        v  | again   |
+//	                           | unwanted |          |      draining <-----'
+//	                           |          |          |        | no instance is left
+//	                           v          v          v        v
+//	                            ---------------------------> emptied ---> ready, or booting if never
+//	                                                          |   |       ready: wanted again
+//	                                 paid time is nearly over |   | to be kept stopped
+//	                                                          v   v
+//	gone <-- Delete answered, and then unlisted -------- deleting warm-stopped <--> starting --> settled
+//	 |                                                    ^  | ^         |             |
+//	 `--- still listed -----------------------------------'  |  `--------'             v unwanted
+//	                                                         | unwanted              emptied
+//	         cordoned, to serve on <--- refused for good ----'
 //
 //	from each state with a machine:
-//	  unlisted for longer than ListLag -> lost ---- listed again --> joining
-//	                                       `------- stays away ----> deleting
-//	  past a deadline, refused, broken -> failed -- up late, kept -> joining
-//	                                       |`------ budget --------> quarantined
-//	                                       `------- no traffic ----> deleting
+//	  unlisted for longer than ListLag --> lost ---- listed again --> joining
+//	                                        `------- stays away ----> deleting
+//	  past a deadline, refused, broken --> failed -- up late, kept -> joining
+//	                                        |`------ budget --------> quarantined
+//	                                        |`------ never made ----> gone
+//	                                        `------- no traffic ----> deleting
 //
 // A machine is deleted only when no instance is on it, and unless it was drained
 // or lost, only when it had no traffic for Timings.Spare. It is gone when the

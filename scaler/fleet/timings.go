@@ -63,8 +63,8 @@ type Timings struct {
 	// Stable is how long an instance serves until its earlier restarts are
 	// forgotten. 10 min.
 	Stable time.Duration
-	// Restarts of a container that ends by itself before it counts as failed; 5.
-	// Errors of the engine count too.
+	// Restarts of a container that ends by itself, and in a row the errors with
+	// which an engine does not start it, before the instance counts as failed. 5.
 	Restarts int
 
 	// Backoff between attempts of one effect: First (1 s) doubled up to Most
