@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -164,32 +165,28 @@ func (r *running) exitCode(ctx context.Context) (int, error) {
 	}
 }
 
-// Logs implements Runtime.
+// Logs implements Runtime. Without follow, an engine that stops in the middle
+// is given up after Options.Call; with it, silence means nothing.
 func (x *Engines) Logs(ctx context.Context, e Engine, name string, tail int, follow bool, out io.Writer) error {
 	l := x.lane(e)
 	options := container.LogsOptions{ShowStdout: true, ShowStderr: true, Follow: follow, Tail: "all"}
 	if tail >= 0 {
-		options.Tail = fmt.Sprint(tail)
+		options.Tail = strconv.Itoa(tail)
 	}
 	return l.long(ctx, fmt.Sprintf("read logs of container %q", name), func(ctx context.Context, api *client.Client) error {
-		begun, cancel := context.WithCancelCause(ctx)
-		defer cancel(nil)
-		late := time.AfterFunc(x.opts.Call, func() { cancel(context.DeadlineExceeded) })
-		body, err := api.ContainerLogs(begun, name, options)
-		if !late.Stop() {
-			return errors.Join(context.DeadlineExceeded, err)
-		}
-		if errdefs.IsNotFound(err) {
-			return fmt.Errorf("%w: %w", ErrNotFound, err)
-		}
-		if err != nil {
-			return err
-		}
-		defer body.Close()
-		err = demux(body, out, out)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return err
+		return watch(ctx, x.opts.Call, func(ctx context.Context, w *watchdog) error {
+			body, err := api.ContainerLogs(ctx, name, options)
+			if errdefs.IsNotFound(err) {
+				return fmt.Errorf("%w: %w", ErrNotFound, err)
+			}
+			if err != nil {
+				return err
+			}
+			defer body.Close()
+			if follow {
+				w.stop()
+			}
+			return demux(w.reader(body), out, out)
+		})
 	})
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -133,13 +132,13 @@ func (g *getting) pull(ctx context.Context, from reference.Named) error {
 	if err != nil {
 		return err
 	}
-	return watch(ctx, g.lane.opts.PullIdle, func(ctx context.Context, alive func()) error {
+	return watch(ctx, g.lane.opts.PullIdle, func(ctx context.Context, w *watchdog) error {
 		body, err := g.api.ImagePull(ctx, from.String(), image.PullOptions{RegistryAuth: auth})
 		if err != nil {
 			return err
 		}
 		defer body.Close()
-		return readProgress(body, alive)
+		return readProgress(w.reader(body))
 	})
 }
 
@@ -160,13 +159,13 @@ func (g *getting) load(ctx context.Context, path string) error {
 		return err
 	}
 	defer f.Close()
-	err = watch(ctx, g.lane.opts.PullIdle, func(ctx context.Context, alive func()) error {
-		answer, err := g.api.ImageLoad(ctx, &noticedReader{f, alive})
+	err = watch(ctx, g.lane.opts.PullIdle, func(ctx context.Context, w *watchdog) error {
+		answer, err := g.api.ImageLoad(ctx, w.reader(f))
 		if err != nil {
 			return err
 		}
 		defer answer.Body.Close()
-		return readProgress(answer.Body, alive)
+		return readProgress(w.reader(answer.Body))
 	})
 	if err != nil {
 		return err
@@ -178,36 +177,9 @@ func (g *getting) load(ctx context.Context, path string) error {
 	return err
 }
 
-// noticedReader tells of every read.
-type noticedReader struct {
-	io.Reader
-	alive func()
-}
-
-func (r *noticedReader) Read(p []byte) (int, error) {
-	r.alive()
-	return r.Reader.Read(p)
-}
-
-// errIdle is why a source was given up.
-var errIdle = errors.New("no progress")
-
-// watch runs f and cancels it when alive is not called for that long.
-func watch(ctx context.Context, idle time.Duration, f func(ctx context.Context, alive func()) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	t := time.AfterFunc(idle, func() { cancel(fmt.Errorf("%w for %s", errIdle, idle)) })
-	defer t.Stop()
-	err := f(ctx, func() { t.Reset(idle) })
-	if cause := context.Cause(ctx); err != nil && errors.Is(cause, errIdle) {
-		return cause
-	}
-	return err
-}
-
 // readProgress reads the messages of a pull or a load to their end. The engine
 // answers 200 before it begins: what fails later is in the last message.
-func readProgress(r io.Reader, alive func()) error {
+func readProgress(r io.Reader) error {
 	d := json.NewDecoder(r)
 	for {
 		var m struct {
@@ -227,6 +199,5 @@ func readProgress(r io.Reader, alive func()) error {
 		case m.Error != "":
 			return errors.New(m.Error)
 		}
-		alive()
 	}
 }

@@ -216,6 +216,13 @@ func (m *machine) freeze(t *testing.T) (thaw func()) {
 		t.Fatal(err)
 	}
 	t.Cleanup(thaw)
+	eventually(t, "it stops", func() error {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.Pid))
+		if err == nil && !bytes.Contains(stat, []byte(") T ")) {
+			err = fmt.Errorf("is %s", stat)
+		}
+		return err
+	})
 	return thaw
 }
 
