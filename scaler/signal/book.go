@@ -40,6 +40,9 @@ func (s *series) add(t int64, a *secondAnswer) {
 // second is the public form of what is remembered of t.
 func (s *series) second(t int64) Second {
 	out := Second{At: time.Unix(t, 0).UTC()}
+	if t <= 0 {
+		return out
+	}
 	if sl := s.slot(t); sl.t == t {
 		out.Arrivals, out.Completions, out.Errors, out.Refused = sl.a, sl.c, sl.e, sl.r
 		out.InFlight, out.Latency = sl.l, sl.h
@@ -81,7 +84,7 @@ func (p *peer) expected(t int64) bool {
 	return t >= from && (p.left == 0 || t < p.left) || p.has(t)
 }
 
-func (p *peer) has(t int64) bool { return p.covered[t%keep] == t && t > 0 }
+func (p *peer) has(t int64) bool { return t > 0 && p.covered[t%keep] == t }
 
 // fresh reports whether the peer tells what happens now: its last good answer
 // is young, and so is what it told.
@@ -137,7 +140,7 @@ func (p *peer) silence(until int64, news map[int64]bool) int64 {
 }
 
 func (p *peer) cover(t int64) {
-	if p.covered[t%keep] > t || t <= 0 {
+	if t <= 0 || p.covered[t%keep] > t {
 		return
 	}
 	p.covered[t%keep] = t
