@@ -145,7 +145,6 @@ func (e *Engine) Start() {
 		e.running.Add(1)
 		go func() {
 			defer e.running.Done()
-			l.sampled = l.loop.Clock()
 			l.loop.Run()
 		}()
 	}

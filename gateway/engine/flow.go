@@ -60,8 +60,7 @@ func (lp *loopPool) answered(s *server) {
 // sample tells what was counted since it was last called.
 func (l *loop) sample() signals.Tally {
 	now := l.loop.Clock()
-	t := signals.Tally{Span: now - l.sampled, Parts: make([]signals.Part, 0, len(l.active))}
-	l.sampled = now
+	t := signals.Tally{Parts: make([]signals.Part, 0, len(l.active))}
 	stay := l.active[:0]
 	for _, lp := range l.active {
 		part, idle := lp.tell(now)

@@ -41,8 +41,7 @@ type loop struct {
 	byRule []*loopPool // what a rule with a fixed name leads to; nil: look up
 	match  route.Match
 
-	active  []*loopPool // with requests in flight, or since the loop was last asked
-	sampled int64       // when that was
+	active []*loopPool // with requests in flight, or since the loop was last asked
 
 	buffers   bufferPool
 	in        []byte // scratch: what was just read

@@ -155,7 +155,7 @@ func merge(t *Tally, total map[string]*sums, answers map[string]map[string]uint6
 			s = &sums{}
 			total[p.Upstream] = s
 		}
-		s.add(p, t.Span)
+		s.add(p)
 	}
 	for _, s := range t.Servers {
 		if answers[s.Upstream] == nil {

@@ -51,7 +51,7 @@ func (b *bench) after(d int64, tallies ...Tally) {
 // tally is a loop's of a second in which n requests of each upstream came and
 // ended, and l were in flight on average.
 func tally(n uint64, l float64, names ...string) Tally {
-	t := Tally{Span: int64(time.Second)}
+	var t Tally
 	for _, name := range names {
 		c := Flow{Arrivals: n, Completions: n}
 		c.Latency[3] = n
@@ -117,7 +117,7 @@ func TestSecondsAreSummedOverLoops(t *testing.T) {
 	b := newBench(t)
 	b.after(1, tally(10, 2, "web"), tally(5, 0.5, "web", "api"))
 	b.after(1, tally(0, 0, "web"))
-	b.after(1, Tally{Span: 2e9, Parts: []Part{{Upstream: "web", Counts: Flow{Arrivals: 7, Completions: 3, Errors: 2, Refused: 1}, Area: 6e9}}})
+	b.after(1, Tally{Parts: []Part{{Upstream: "web", Counts: Flow{Arrivals: 7, Completions: 3, Errors: 2, Refused: 1}, Area: 3e9}}})
 	want := []toldSecond{
 		{T: start + 1, A: 15, C: 15, L: 2.5},
 		{T: start + 2},
@@ -185,7 +185,7 @@ func TestTwoMinutesAreKept(t *testing.T) {
 func TestALateSampleIsSharedOut(t *testing.T) {
 	b := newBench(t)
 	b.after(1, tally(4, 1, "web"))
-	b.after(3, tally(10, 2, "web"))
+	b.after(3, tally(10, 6, "web"))
 	want := []toldSecond{{T: start + 1, A: 4, C: 4, L: 1}, {T: start + 2, A: 3, C: 3, L: 2}, {T: start + 3, A: 3, C: 3, L: 2}, {T: start + 4, A: 4, C: 4, L: 2}}
 	if diff := cmp.Diff(want, b.seconds("web", 0), ignoreLatency()); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
@@ -294,7 +294,7 @@ func TestServersThatLeftAreTold(t *testing.T) {
 	apply(p, 2, spec("10.0.0.1:80"))
 	b.Note(p)
 	b.adopt(0, p)
-	b.after(1, Tally{Span: 1e9, Parts: tally(3, 1, "web").Parts, Servers: []Served{{"web", "10.0.0.2:80", 2}, {"web", "10.0.0.1:80", 1}}})
+	b.after(1, Tally{Parts: tally(3, 1, "web").Parts, Servers: []Served{{"web", "10.0.0.2:80", 2}, {"web", "10.0.0.1:80", 1}}})
 	want := map[string]toldServer{
 		"10.0.0.1:80": {Serving: true, C: 1, Index: 2},
 		"10.0.0.2:80": {L: 2, C: 2, Index: 2},

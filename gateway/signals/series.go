@@ -12,7 +12,8 @@ type Second struct {
 	// that were answered 5xx, or whose answer broke off.
 	Arrivals, Completions, Errors, Refused uint32
 	// InFlight is the average over the second of the requests that had begun
-	// and whose answer was not read whole yet.
+	// and whose answer was not read whole yet: the request-seconds that fell
+	// into it, so that their sum is exact even where a second was not.
 	InFlight float32
 	// Latency counts completions by the time from the request's arrival to
 	// its answer being read whole from the server; tunnels are left out.
@@ -26,11 +27,11 @@ func (s *Second) quiet() bool {
 
 // sums is one upstream over the loops, for one sample.
 type sums struct {
-	counts   Flow
-	inFlight float64
+	counts Flow
+	area   uint64 // request-nanoseconds
 }
 
-func (s *sums) add(p *Part, span int64) {
+func (s *sums) add(p *Part) {
 	c := &s.counts
 	c.Arrivals += p.Counts.Arrivals
 	c.Completions += p.Counts.Completions
@@ -39,9 +40,7 @@ func (s *sums) add(p *Part, span int64) {
 	for k, n := range p.Counts.Latency {
 		c.Latency[k] += n
 	}
-	if span > 0 {
-		s.inFlight += float64(p.Area) / float64(span)
-	}
+	s.area += p.Area
 }
 
 // share is part i of n of what was counted: a sample that came late stands
@@ -51,7 +50,7 @@ func (s *sums) share(t int64, i, n uint64) Second {
 	c := &s.counts
 	out := Second{
 		T: t, Arrivals: part(c.Arrivals), Completions: part(c.Completions),
-		Errors: part(c.Errors), Refused: part(c.Refused), InFlight: float32(s.inFlight),
+		Errors: part(c.Errors), Refused: part(c.Refused), InFlight: float32(float64(s.area) / float64(n) / 1e9),
 	}
 	for k, total := range c.Latency {
 		out.Latency[k] = part(total)

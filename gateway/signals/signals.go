@@ -93,7 +93,7 @@ func (f *Flow) InFlight() uint64 { return f.Arrivals - f.Completions - f.Refused
 //	= Ended - Begun + InFlight * now
 //
 // The difference of two areas by the time between them is the average number
-// in flight, exactly and without sampling.
+// in flight: exactly, because no request is missed between two looks.
 func (f *Flow) Area(now int64) uint64 {
 	return f.Ended - f.Begun + f.InFlight()*uint64(now)
 }
@@ -112,8 +112,6 @@ func (f *Flow) Since(before *Flow) Flow {
 
 // Tally is what one loop counted since it was last asked.
 type Tally struct {
-	// Span is how long that was, in nanoseconds.
-	Span    int64
 	Parts   []Part
 	Servers []Served
 }

@@ -62,7 +62,7 @@ func TestEachSecondWithTrafficIsTraced(t *testing.T) {
 	b.opt.Trace = tr
 	b.after(1, tally(100, 2.5, "web", "api"), tally(0, 0, "silent"))
 	b.after(1, tally(0, 0, "api"))
-	b.after(2, tally(10, 1, "web"))
+	b.after(2, tally(10, 2, "web"))
 	if err := tr.Close(); err != nil {
 		t.Fatal(err)
 	}
