@@ -144,7 +144,7 @@ route() { # CIDR via ADDRESS
 settle() {
 	stable=$(date +%s)
 	while :; do
-		wrong=
+		wrong='' now=$(date +%s)
 {{- range .Files}}
 		printf %s {{quote .Text}} | { keep {{quote .Path}} {{mode .Mode}} {{quote .After}}; echo "$wrong" >"$dir/wrong"; }
 		wrong=$(cat "$dir/wrong")
@@ -152,8 +152,8 @@ settle() {
 {{- range .Routes}}
 		route {{.}}
 {{- end}}
-		[ -z "$wrong" ] || { say "settling, written again:$wrong" && stable=$(date +%s); }
-		[ $(($(date +%s) - stable)) -ge {{printf "%.0f" .Hold}} ] && return
+		[ -z "$wrong" ] || { say "settling, written again:$wrong" && stable=$now; }
+		[ $((now - stable)) -ge {{printf "%.0f" .Hold}} ] && return
 		sleep 1
 	done
 }

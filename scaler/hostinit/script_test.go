@@ -61,13 +61,16 @@ func (s *sandbox) read(path string) string {
 	return string(text)
 }
 
-// machinePrograms are those of a machine whose cloud forgets one route and
-// whose first pull fails.
+// machinePrograms are those of a machine whose pulls fail.
 func machinePrograms() map[string]string {
 	return map[string]string{
 		"cloud-init": "echo i-42", "hostname": "echo m1", "systemctl": "", "apt-get": "", "dockerd": "",
 		"docker": `case $1 in version) echo 20.10.24 ;; pull) exit 1 ;; esac`,
-		"ip":     `case "$*" in *get*) echo "192.0.2.1 via 10.0.0.1 dev eth0 src 10.0.0.7 uid 0" ;; esac`,
+		"ip": `case "$*" in
+			*get*) echo "192.0.2.1 via 10.0.0.1 dev eth0 src 10.0.0.7 uid 0" ;;
+			*replace*) echo "$3 via $5 dev eth0 " >"$0.routes" ;;
+			*show*) cat "$0.routes" 2>/dev/null ;;
+		esac`,
 	}
 }
 

@@ -141,7 +141,7 @@ route() { # CIDR via ADDRESS
 settle() {
 	stable=$(date +%s)
 	while :; do
-		wrong=
+		wrong='' now=$(date +%s)
 		printf %s 'nameserver 10.0.0.2
 nameserver 10.0.0.9
 ' | { keep '/etc/resolv.conf' 0644 ''; echo "$wrong" >"$dir/wrong"; }
@@ -156,8 +156,8 @@ NTP=10.0.0.3
 		printf %s 'b' | { keep '/etc/b' 0644 ''; echo "$wrong" >"$dir/wrong"; }
 		wrong=$(cat "$dir/wrong")
 		route 10.8.0.0/16 via 10.0.0.1
-		[ -z "$wrong" ] || { say "settling, written again:$wrong" && stable=$(date +%s); }
-		[ $(($(date +%s) - stable)) -ge 5 ] && return
+		[ -z "$wrong" ] || { say "settling, written again:$wrong" && stable=$now; }
+		[ $((now - stable)) -ge 5 ] && return
 		sleep 1
 	done
 }
