@@ -300,7 +300,7 @@ func btoi(b bool) int {
 // note adds host i to the sites of every name in on that is asked for and
 // gives more than 0.
 func note[V any](to []sites, names map[string]int, on map[string]V, i int, value func(V) int64) {
-	if len(names) < len(on) {
+	if len(names) <= len(on) {
 		for name, k := range names {
 			if v, ok := on[name]; ok && value(v) > 0 {
 				to[k] = append(to[k], site{int32(i), value(v)})
