@@ -24,7 +24,7 @@ help: ## print this help
 .PHONY: build
 build: ## bin/spillway
 	@mkdir -p bin
-	go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/spillway ./cmd/spillway
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/spillway ./cmd/spillway
 
 .PHONY: run
 run: build ## a gateway, a development registry and three backends on this machine

@@ -62,9 +62,9 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	if err := w.down(ctx); err != nil {
-		return err
+		seen.left = append(seen.left, err.Error())
 	}
-	seen.left = w.leftovers(ctx)
+	seen.left = append(seen.left, w.leftovers(ctx)...)
 	return o.conclude(r, seen)
 }
 

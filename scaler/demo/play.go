@@ -114,8 +114,14 @@ func (w *world) leads(ctx context.Context, s *story) {
 	}
 }
 
-// down ends the app as a person would, and then the scaler.
+// down ends the scaler, which leaves everything running, and then the cluster, as
+// a person would.
 func (w *world) down(ctx context.Context) error {
+	for _, p := range w.processes {
+		if p.Name == "scaler" {
+			p.Stop(stopGrace)
+		}
+	}
 	p, err := w.run("down", w.o.Self, "scaler", "down", "--config", filepath.Join(w.dir, "scaler.yaml"), "--yes")
 	if err != nil {
 		return err

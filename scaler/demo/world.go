@@ -3,6 +3,7 @@ package demo
 import (
 	"bytes"
 	"context"
+	"debug/elf"
 	"embed"
 	"errors"
 	"fmt"
@@ -62,6 +63,8 @@ func open(ctx context.Context, o *Options) (*world, error) {
 			return nil, fmt.Errorf("cannot make a directory: %w", err)
 		}
 		w.dir, w.temporary = dir, true
+	} else if err := os.MkdirAll(w.dir, 0o755); err != nil {
+		return nil, fmt.Errorf("cannot make a directory: %w", err)
 	}
 	if err := w.start(ctx); err != nil {
 		return nil, errors.Join(err, w.close())
@@ -147,6 +150,9 @@ func (w *world) startConsul(ctx context.Context) error {
 
 // makeImage packs this program as the app's image: a file system with one file.
 func (w *world) makeImage(context.Context) error {
+	if err := static(w.o.Self); err != nil {
+		return err
+	}
 	binary, err := os.Open(w.o.Self)
 	if err != nil {
 		return fmt.Errorf("cannot make the app's image: %w", err)
@@ -159,6 +165,21 @@ func (w *world) makeImage(context.Context) error {
 	defer out.Close()
 	err = docker.ScratchImage(out, image, binary, []string{"/spillway"}, "demo-app", "--listen", ":8080", "--work", w.o.Work.String())
 	return errors.Join(err, out.Close())
+}
+
+// static checks that a program can run in a file system that holds nothing else.
+func static(program string) error {
+	f, err := elf.Open(program)
+	if err != nil {
+		return fmt.Errorf("cannot make the app's image: %w", err)
+	}
+	defer f.Close()
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP {
+			return fmt.Errorf("cannot make the app's image: %q needs a dynamic linker, which an empty image has not: build it with CGO_ENABLED=0 (make build does)", program)
+		}
+	}
+	return nil
 }
 
 // startHost makes the machine that is ours already: one of the local provider
