@@ -69,8 +69,9 @@ type ScalerJoin struct {
 	// Address it listens on; empty or off disables it, and only machines that
 	// are Docker hosts already can be used.
 	Listen string `yaml:"listen"`
-	// URL at which machines reach it, such as https://10.0.0.5:9912. Empty is
-	// https:// and the listening address, which suits machines of this host.
+	// URL at which machines reach it, such as https://10.0.0.5:9912. Machines of
+	// the local driver know this host as spillway-host. Empty is https:// and the
+	// listening address.
 	Advertise string `yaml:"advertise"`
 	// Certificate authority (PEM) that signs the machines' certificates, so
 	// that only this scaler can use their engines. Empty makes one in

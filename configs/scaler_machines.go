@@ -18,7 +18,8 @@ type ScalerProvider struct {
 	Hosts []ScalerHost `yaml:"hosts"`
 	// local and sim: what can be ordered.
 	Offerings []ScalerOffering `yaml:"offerings"`
-	// local: network the machines get their addresses from.
+	// local: network the machines get their addresses from; in one of /16 or
+	// larger a free /24 is looked for.
 	Subnet string `yaml:"subnet"`
 	// local: the Docker daemon's program; empty looks for dockerd in PATH.
 	Dockerd string `yaml:"dockerd"`

@@ -18,6 +18,7 @@ import (
 
 const (
 	scalerExample = "examples/scaler.yaml"
+	exampleImage  = "nginx:1.27-alpine"
 	scalerHead    = `# Every key of the scaler with its default and meaning. Generated from the
 # configs package; do not edit. A real file needs only what differs: see
 # scaler-local.yaml.
@@ -37,25 +38,24 @@ func exampleScaler() *Scaler {
 	s.Providers = map[string]ScalerProvider{"own": own, "rented": rented}
 	s.Profiles = map[string]ScalerProfile{
 		"base": {
-			RegistryMirrors: []string{"http://10.0.0.2:5000"},
-			Files:           []ScalerFile{{Path: "/etc/motd", Content: "part of the pool\n", Mode: "0644"}},
+			Files: []ScalerFile{{Path: "/etc/motd", Content: "rented by the scaler\n", Mode: "0644"}},
 		},
-		"web": {Base: "base", Images: []string{"example/web:1"}},
+		"web": {Base: "base", Images: []string{exampleImage}},
 	}
 	private, public := defaultMachines(), defaultMachines()
 	private.Providers, private.Min, private.Max, private.Strategy = []string{"own"}, 1, 1, "spread"
 	public.Providers, public.Profile = []string{"rented"}, "web"
 	s.Machines = map[string]ScalerMachines{"private": private, "public": public}
 	s.Apps = map[string]ScalerApp{"web": exampleApp()}
-	s.Join.Listen = "127.0.0.1:9912"
+	s.Join.Listen, s.Join.Advertise = "0.0.0.0:9912", "https://spillway-host:9912"
 	s.normalize()
 	return s
 }
 
 func exampleApp() ScalerApp {
 	a := DefaultScalerApp()
-	a.Container.Image, a.Container.Ports = "example/web:1", []ScalerPort{{Container: 8080}}
-	a.Container.Env = map[string]string{"PORT": "8080"}
+	a.Container.Image, a.Container.Ports = exampleImage, []ScalerPort{{Container: 80}}
+	a.Container.Env = map[string]string{"NGINX_ENTRYPOINT_QUIET_LOGS": "1"}
 	a.Pools = []ScalerPool{{Machines: "private", Min: 1}, {Machines: "public"}}
 	a.Policy.Schedules = []ScalerSchedule{{Name: "evening show", Cron: "30 19 * * fri", Duration: 3 * time.Hour, Zone: "Asia/Shanghai", Units: 6}}
 	return a
@@ -184,7 +184,7 @@ func TestScalerExamplesAreValid(t *testing.T) {
 func TestScalerExampleIsTheDefault(t *testing.T) {
 	s, d := loadScaler(t, Source{Path: scalerExample}), DefaultScaler()
 	d.Consul.Prefix = "spillway/scaler/spillway/"
-	d.Join.Listen = "127.0.0.1:9912"
+	d.Join.Listen, d.Join.Advertise = s.Join.Listen, s.Join.Advertise
 	for what, pair := range map[string][2]any{
 		"api": {d.API, s.API}, "join": {d.Join, s.Join}, "consul": {d.Consul, s.Consul}, "gateways": {d.Gateways, s.Gateways},
 		"timings": {d.Timings, s.Timings}, "money": {d.Money, s.Money}, "prometheus": {d.Prometheus, s.Prometheus},
