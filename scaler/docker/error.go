@@ -90,7 +90,7 @@ func judge(ctx context.Context, err error, late bool) verdict {
 		return silent
 	case unreachable(err):
 		return dead
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, errIdle):
 		if late {
 			return dead
 		}

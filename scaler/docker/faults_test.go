@@ -29,14 +29,16 @@ import (
 // answers. Its own callers fail within bounded time; another engine's callers
 // do not notice.
 func TestFrozenEngineDelaysNobodyElse(t *testing.T) {
-	_, good := world(t)
+	patient, good := world(t)
 	m := useMachine(t, "two")
+	m.alone(t)
 	bad := m.engine()
 	x := New(Options{Call: 500 * time.Millisecond, Ping: 300 * time.Millisecond, Wait: 100 * time.Millisecond, Pause: time.Minute, MaxPause: time.Minute})
 	defer x.Close()
 	s := spec(t, "speak", "1")
-	ok(t, x.Image(t.Context(), bad, probeName, []string{archive(t)}))
-	c := run(t, x, bad, s)
+	ok(t, patient.Image(t.Context(), bad, probeName, []string{archive(t)}))
+	c := run(t, patient, bad, s)
+	ok(t, x.Ping(t.Context(), good))
 	thaw := m.freeze(t)
 	calls := map[string]func(Engine) error{
 		"ping":   func(e Engine) error { return x.Ping(t.Context(), e) },
@@ -72,14 +74,9 @@ func TestFrozenEngineDelaysNobodyElse(t *testing.T) {
 		}
 	}
 	wg.Wait()
-	start := time.Now()
 	wants(t, x.Ping(t.Context(), bad), ErrDown)
-	if took := time.Since(start); took > 200*time.Millisecond {
-		t.Errorf("an engine known to be down cost %v", took)
-	}
 	thaw()
-	x.Forget(bad.ID) // it would be left alone for a minute
-	again, err := x.Ensure(t.Context(), bad, s)
+	again, err := patient.Ensure(t.Context(), bad, s)
 	ok(t, err)
 	if again.ID != c.ID {
 		t.Errorf("container was %s, is %s", c.ID, again.ID)
@@ -87,7 +84,9 @@ func TestFrozenEngineDelaysNobodyElse(t *testing.T) {
 }
 
 func TestEngineThatRestartsIsFoundAgain(t *testing.T) {
+	t.Parallel()
 	m := useMachine(t, "two")
+	m.alone(t)
 	e := m.engine()
 	x := New(Options{Pause: 50 * time.Millisecond, MaxPause: 100 * time.Millisecond, Ping: time.Second})
 	defer x.Close()
@@ -169,6 +168,7 @@ func fails(code int, message string) func(http.ResponseWriter, *http.Request) {
 }
 
 func TestEngineHasFewCallsInFlight(t *testing.T) {
+	t.Parallel()
 	held := make(chan struct{})
 	f, e := startFake(t, "1.41", func(w http.ResponseWriter, _ *http.Request) {
 		<-held
@@ -206,6 +206,7 @@ func TestEngineHasFewCallsInFlight(t *testing.T) {
 }
 
 func TestErrorsSayWhatToDo(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name string
 		code int
@@ -246,6 +247,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 }
 
 func TestEnsureGivesUpOnAContainerThatNeverStays(t *testing.T) {
+	t.Parallel()
 	_, e := startFake(t, "1.41", func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
 			fails(404, "No such container")(w, r)

@@ -52,6 +52,14 @@ type machine struct {
 	cgroup    string
 	cmd       *exec.Cmd
 	done      chan struct{}
+	mu        sync.Mutex
+}
+
+// alone keeps other tests that ask for it from the machine until the end of
+// this one.
+func (m *machine) alone(t *testing.T) {
+	m.mu.Lock()
+	t.Cleanup(m.mu.Unlock)
 }
 
 // machines are started by the tests that need them first and ended by
@@ -150,7 +158,8 @@ func (m *machine) wire() error {
 	link := "swt" + pid
 	for _, args := range [][]string{
 		{"link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", pid},
-		{"addr", "add", m.host + "/30", "dev", link}, {"link", "set", link, "up"},
+		{"addr", "add", m.host + "/30", "dev", link},
+		{"link", "set", link, "up"},
 	} {
 		if err == nil {
 			var out []byte
@@ -321,9 +330,11 @@ func archive(t *testing.T) string {
 	return "file:" + path
 }
 
-// world is Engines and a machine with the probe's image.
+// world is Engines and a machine with the probe's image. Tests that share it
+// run beside each other: containers take their time, but little work.
 func world(t *testing.T) (*Engines, Engine) {
 	t.Helper()
+	t.Parallel()
 	m := useMachine(t, "one")
 	x := New(Options{})
 	t.Cleanup(x.Close)
