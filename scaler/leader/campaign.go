@@ -213,6 +213,9 @@ func (t *term) hold(pair *api.KVPair) {
 // Consul's lock delay lasts a free lock is given to nobody: it is asked for
 // again.
 func (t *term) acquire(ctx context.Context, try *time.Timer) error {
+	if !t.stands() {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, t.cfg.TTL/3)
 	defer cancel()
 	try.Reset(retryAcquire)
@@ -233,6 +236,13 @@ func (t *term) acquire(ctx context.Context, try *time.Timer) error {
 		t.hold(pair)
 	}
 	return nil
+}
+
+// stands tells that the candidate wants the lock.
+func (t *term) stands() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !t.retired
 }
 
 // watch passes on the lock whenever it changed.

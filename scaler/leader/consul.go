@@ -72,6 +72,8 @@ type Consul struct {
 	// leader is the address in the lock, published by whoever holds it.
 	leader string
 	said   State // last given to Observe
+	// retired: this candidate removed the lock and does not stand again.
+	retired bool
 }
 
 // NewConsul returns a candidate. It asks nothing before Run.
@@ -151,6 +153,37 @@ func (c *Consul) Verify(ctx context.Context) error {
 		return fenced("the lease ended meanwhile")
 	}
 	return nil
+}
+
+// Remove ends the election for good: it deletes the lock, which must be ours,
+// and this candidate does not stand again. It is for a cluster of which nothing
+// shall be left. Another candidate that still runs would make the lock anew.
+func (c *Consul) Remove(ctx context.Context) error {
+	fence, leads := c.Fence()
+	if !leads {
+		return fenced("the lease is over")
+	}
+	c.retire(true)
+	ok, answer, _, err := c.kv.Txn(api.KVTxnOps{
+		{Verb: api.KVCheckSession, Key: fence.Key, Session: fence.Session},
+		{Verb: api.KVDelete, Key: fence.Key},
+	}, (&api.QueryOptions{}).WithContext(ctx))
+	switch {
+	case err != nil:
+		c.retire(false)
+		return fmt.Errorf("cannot remove the lock %q: %w", fence.Key, err)
+	case !ok:
+		c.retire(false)
+		return fmt.Errorf("cannot remove the lock %q: %s", fence.Key, answer.Errors[0].What)
+	}
+	c.note(func(c *Consul) { c.lease, c.leader = lease{}, "" })
+	return nil
+}
+
+func (c *Consul) retire(yes bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.retired = yes
 }
 
 // holds tells that a lock is held under a fence.

@@ -116,3 +116,26 @@ func TestStepsDownWhileConsulIsFrozen(t *testing.T) {
 	c.unfreeze()
 	r.until("leads again", leads)
 }
+
+func TestRemoveLeavesNoLock(t *testing.T) {
+	t.Parallel()
+	c := startAgent(t)
+	r := c.run("lead", "a")
+	r.until("leads", leads)
+	if err := r.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.State(); s.Leading || s.Leader != "" {
+		t.Errorf("after the end: %+v", s)
+	}
+	if err := r.Remove(t.Context()); !errors.Is(err, ledger.ErrFenced) {
+		t.Errorf("removed again: %v", err)
+	}
+	<-time.After(*ttl / 2) // a renewal later, at which a candidate would stand again
+	for _, when := range []string{"while it runs", "when it has ended"} {
+		if pair, _, err := c.api.KV().Get("lead", nil); err != nil || pair != nil {
+			t.Errorf("%s: lock %+v, %v", when, pair, err)
+		}
+		r.stop()
+	}
+}
