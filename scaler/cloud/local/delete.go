@@ -57,9 +57,8 @@ func (d *Driver) end(ctx context.Context, r *record) error {
 	if err := d.step("kill"); err != nil {
 		return err
 	}
-	if port := portName(r.Index); isNamespace(d.switchFile()) && d.inSwitch(ctx, "link", "show", port) == nil {
-		// Usually gone with its other end; the kernel removes that one late.
-		if err := d.inSwitch(ctx, "link", "del", port); err != nil && d.inSwitch(ctx, "link", "show", port) == nil {
+	if isNamespace(d.switchFile()) {
+		if err := d.unplug(ctx, portName(r.Index)); err != nil {
 			return err
 		}
 	}

@@ -9,7 +9,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -28,6 +30,9 @@ type office struct {
 	t  *testing.T
 	d  *local.Driver
 	ca *join.CA
+	// lag is how long the cloud's list shows nothing.
+	lag    time.Duration
+	opened time.Time
 	// server can be closed to be a scaler that is away.
 	server *httptest.Server
 
@@ -41,7 +46,7 @@ func newOffice(t *testing.T, o local.Options) *office {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &office{t: t, d: newDriver(t, o), ca: ca, stages: map[string][]join.Stage{}}
+	f := &office{t: t, d: newDriver(t, o), ca: ca, opened: time.Now(), stages: map[string][]join.Stage{}}
 	cert, err := ca.Server([]string{local.HostName})
 	if err != nil {
 		t.Fatal(err)
@@ -65,6 +70,9 @@ func (f *office) url() string {
 }
 
 func (f *office) belongs(order, id string) (join.Listed, bool) {
+	if time.Since(f.opened) < f.lag {
+		return join.Listed{}, false
+	}
 	ms, err := f.d.List(bg, map[string]string{cloud.TagOrder: order})
 	i := slices.IndexFunc(ms, func(m cloud.Machine) bool { return m.ID == id })
 	if err != nil || i < 0 {
@@ -240,6 +248,7 @@ func TestAMachineComesBackAfterStopAndAfterDeath(t *testing.T) {
 	await(t, "ping", func() error { return ping(scaler, engineURL(m)) })
 	var before, after struct{ ID string }
 	get(t, scaler, engineURL(m)+"/info", &before)
+	f.server.Close() // it comes back by itself
 	if err := f.d.Stop(t.Context(), m.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -256,6 +265,23 @@ func TestAMachineComesBackAfterStopAndAfterDeath(t *testing.T) {
 	get(t, scaler, engineURL(m)+"/info", &after)
 	if before != after || before.ID == "" {
 		t.Errorf("the engine was %v, is %v", before, after)
+	}
+}
+
+func TestAMachineWaitsForAListThatIsBehind(t *testing.T) {
+	t.Parallel()
+	f := newOffice(t, options(newRoot(t)))
+	f.lag = 700 * time.Millisecond
+	m := f.order("lagging", "a", 1, time.Hour)[0]
+	await(t, "settle", func() error { return errUnless(slices.Contains(f.stagesOf(m.ID), machine.Settled)) })
+	kill := exec.CommandContext(t.Context(), "nsenter", "--pid=/proc/"+strconv.Itoa(f.d.InitPID(m.ID))+"/ns/pid",
+		"--mount=/proc/"+strconv.Itoa(f.d.InitPID(m.ID))+"/ns/mnt", "sh", "-c", "kill -KILL $(cat /run/docker.pid)")
+	if out, err := kill.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	await(t, "end", func() error { return errUnless(state(t, f.d, m.ID).State == cloud.Stopped) })
+	if got := state(t, f.d, m.ID).Reason; got != machine.EndedEngine {
+		t.Errorf("a machine whose engine was killed ended: %q", got)
 	}
 }
 

@@ -173,14 +173,11 @@ func isNamespace(path string) bool {
 // started and what is in its port belongs to its former life.
 func (d *Driver) ensureLink(ctx context.Context, r *record, pid int, fresh bool) error {
 	port := portName(r.Index)
-	plugged := d.inSwitch(ctx, "link", "show", port) == nil
-	if plugged && fresh {
-		if err := d.inSwitch(ctx, "link", "del", port); err != nil {
+	if fresh {
+		if err := d.unplug(ctx, port); err != nil {
 			return err
 		}
-		plugged = false
-	}
-	if plugged {
+	} else if d.inSwitch(ctx, "link", "show", port) == nil {
 		return d.inSwitch(ctx, "link", "set", port, "master", bridge, "up")
 	}
 	// An address that is used again keeps its hardware address too, so that
@@ -193,6 +190,19 @@ func (d *Driver) ensureLink(ctx context.Context, r *record, pid int, fresh bool)
 		return err
 	}
 	return d.inSwitch(ctx, "link", "set", port, "master", bridge, "up")
+}
+
+// unplug takes a machine's cable out of the switch. It is usually gone with
+// its other end, which the kernel may be about to see.
+func (d *Driver) unplug(ctx context.Context, port string) error {
+	if d.inSwitch(ctx, "link", "show", port) != nil {
+		return nil
+	}
+	err := d.inSwitch(ctx, "link", "del", port)
+	if err != nil && d.inSwitch(ctx, "link", "show", port) != nil {
+		return nil
+	}
+	return err
 }
 
 // inSwitch runs ip in the switch's namespace.

@@ -18,8 +18,8 @@ import (
 // ErrRefused is in the chain of an error that asking again will not mend.
 var ErrRefused = errors.New("refused for good")
 
-// Client is a machine's side. It is safe for concurrent use; Join must have
-// succeeded before the others are called.
+// Client is a machine's side. It is safe for concurrent use once Join has
+// succeeded or Resume was called; only then the other calls are answered.
 type Client struct {
 	url        string
 	http       *http.Client
@@ -55,9 +55,13 @@ func (c *Client) Join(ctx context.Context, q Request) (*Answer, error) {
 	if err := c.call(ctx, "/v1/join", q, a); err != nil {
 		return nil, fmt.Errorf("cannot join: %w", err)
 	}
-	c.credential = q.InstanceID + ":" + a.Secret
+	c.Resume(q.InstanceID, a.Secret)
 	return a, nil
 }
+
+// Resume makes the client that of a machine that has joined before, by the
+// secret it was given.
+func (c *Client) Resume(machine, secret string) { c.credential = machine + ":" + secret }
 
 // Stage reports a stage.
 func (c *Client) Stage(ctx context.Context, r Report) error {

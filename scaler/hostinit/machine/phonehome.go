@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -24,6 +25,9 @@ import (
 // slowly.
 func (m *Machine) phoneHome(ctx context.Context) error {
 	if m.client == nil {
+		return nil
+	}
+	if m.resume() {
 		return nil
 	}
 	key, err := m.key()
@@ -48,6 +52,22 @@ func (m *Machine) phoneHome(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// resume goes on with what a former boot was given, if that is still good: a
+// machine that comes back needs nobody for it.
+func (m *Machine) resume() bool {
+	secret, err := os.ReadFile(m.tls("secret"))
+	if err != nil {
+		return false
+	}
+	pair, err := tls.LoadX509KeyPair(m.tls("cert.pem"), m.tls("key.pem"))
+	if err != nil || m.h.Now().After(pair.Leaf.NotAfter) || pair.Leaf.VerifyHostname(m.h.Address) != nil {
+		return false
+	}
+	m.client.Resume(m.h.ID, string(secret))
+	m.engine.joined = true
+	return true
 }
 
 // key is the machine's, made at its first boot. It never leaves the machine.
@@ -89,11 +109,15 @@ func request(key *ecdsa.PrivateKey, name, address string) ([]byte, error) {
 
 // joined keeps what the scaler answered, and tells what happened so far.
 func (m *Machine) joined(a *join.Answer) error {
-	for name, text := range map[string]string{"cert.pem": a.Cert, "ca.pem": a.CA} {
-		if err := writeFile(m.tls(name), []byte(text), 0o600); err != nil {
+	if err := m.engine.configure(a.Config); err != nil {
+		return err
+	}
+	// The secret last: with it the others are complete.
+	for _, f := range []struct{ name, text string }{{"cert.pem", a.Cert}, {"ca.pem", a.CA}, {"secret", a.Secret}} {
+		if err := writeFile(m.tls(f.name), []byte(f.text), 0o600); err != nil {
 			return err
 		}
 	}
 	m.engine.joined = true
-	return m.engine.configure(a.Config)
+	return nil
 }
