@@ -104,6 +104,37 @@ func TestPlanEqualsLookingAtEveryHost(t *testing.T) {
 	})
 }
 
+// The same where blocks are many and their bounds matter: hundreds of hosts of
+// few kinds, full to different degrees.
+func TestPlanEqualsLookingAtEveryOneOfManyHosts(t *testing.T) {
+	for seed := range uint64(12) {
+		dice := rand.New(rand.NewPCG(seed, 3))
+		hosts := make([]Host, 300+dice.IntN(300))
+		for i := range hosts {
+			hosts[i] = Host{
+				ID: fmt.Sprintf("h%d", i), Ready: true, Link: -1, CPU: pickOne(dice, 4.0, 8.0), Memory: 8 << 30,
+				Labels: map[string]string{"zone": pickOne(dice, "a", "b")}, Paid: dice.IntN(3) > 0, Price: 0.1,
+				UsedCPU: dice.Float64() * 4, UsedMemory: dice.Int64N(8 << 30), Containers: dice.IntN(3),
+				Apps: map[string]int{pickOne(dice, "web", "api"): dice.IntN(3)}, Images: map[string]bool{"img1": dice.IntN(2) == 0},
+			}
+			if seed%3 == 0 {
+				hosts[i].UsedCPU, hosts[i].UsedMemory, hosts[i].Containers = 0, 0, 0 // all equal: ties
+			}
+		}
+		asks := make([]Ask, 40)
+		for i := range asks {
+			asks[i] = Ask{
+				ID: fmt.Sprintf("a%d", i), App: pickOne(dice, "web", "api"), CPU: pickOne(dice, 0.2, 1.0, 3.0),
+				Memory: pickOne[int64](dice, 1<<27, 1<<30), Pack: dice.IntN(2) == 0, SpreadBy: pickOne(dice, "", "zone"),
+				Image: "img1", ImageBytes: 900_000_000,
+			}
+		}
+		if diff := cmp.Diff(naivePlan(hosts, asks), outcomes(Default{}.Plan(hosts, asks, noon))); diff != "" {
+			t.Fatalf("seed %d (-every host +plan)\n%s", seed, diff)
+		}
+	}
+}
+
 // outcome of one ask, as plain text.
 type outcome struct {
 	Host   string
