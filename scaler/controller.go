@@ -51,6 +51,8 @@ type Controller struct {
 	plans map[string]policy.Decision
 	whys  map[string]*history
 	ticks tickStats
+	// spent is a stopwatch: how long thinking takes is not Env.Now's affair.
+	spent func() time.Duration
 }
 
 type state string
@@ -80,6 +82,8 @@ func New(set Settings, env Env) (*Controller, error) {
 		env: env, set: set, state: following, book: newBook(), mem: newMemory(),
 		about: map[string]cloud.Description{}, whys: map[string]*history{},
 	}
+	begun := time.Now()
+	c.spent = func() time.Duration { return time.Since(begun) }
 	for name, d := range env.Clouds {
 		c.about[name] = d.Describe()
 	}
@@ -199,10 +203,13 @@ func (c *Controller) load(ctx context.Context, fence ledger.Fence) error {
 func (c *Controller) steer(ctx context.Context) error {
 	c.obs.start(c.obs.looks(c.reachable()))
 	v := c.view()
-	begun := c.now()
+	begun := c.spent()
 	decisions := v.think(c.env.Planner)
-	c.ticks.think = c.now().Sub(begun)
+	c.ticks.think = c.spent() - begun
 	c.remember(v, decisions)
+	if c.env.Meter != nil {
+		c.env.Meter.Tick(c.ticks.think, "think")
+	}
 	if c.set.DryRun {
 		return nil // the view's book was a copy
 	}
@@ -216,9 +223,6 @@ func (c *Controller) steer(ctx context.Context) error {
 	c.obs.forget(v.alive)
 	return c.finish(ctx, v)
 }
-
-// now is the wall clock: how long thinking took is not the world's affair.
-func (c *Controller) now() time.Time { return time.Now() }
 
 // reachable are the machines whose engine may answer.
 func (c *Controller) reachable() []fleet.Machine {

@@ -12,6 +12,9 @@ import (
 // Nothing is drained that would leave less.
 func (d *draft) shrink(a *App, want float64) {
 	t := d.tallies[a.Name]
+	if t.have() <= want+tiny {
+		return
+	}
 	for _, id := range d.leavers(a, t) {
 		i, _ := d.book.instances.get(id)
 		units := d.units(&i)

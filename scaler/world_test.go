@@ -47,9 +47,11 @@ type world struct {
 	around func(e fleet.Effect, after bool)
 	name   string // of the case, for failures
 	seed   uint64
-	asked  map[string]int // machines of each order, by the records that were written
-	events []string
-	log    *slog.Logger
+	// provider is what the rented cloud is like; nil: quick.
+	provider *sim.Provider
+	asked    map[string]int // machines of each order, by the records that were written
+	events   []string
+	log      *slog.Logger
 }
 
 // load is requests a second at a time since the beginning.
@@ -74,6 +76,9 @@ func newWorld(t testing.TB, l load, options ...option) *world {
 	w.store = ledger.NewMemory()
 	w.vote = leader.NewMemory(w.store)
 	provider := quick()
+	if w.provider != nil {
+		provider = *w.provider
+	}
 	w.cloud = sim.New(provider, sim.Options{Clock: w.clock.Still(), Seed: w.seed})
 	w.clouds = map[string]cloud.Driver{"rent": w.wrap(w.cloud)}
 	owned, err := static.New(static.Options{Now: w.clock.Now, Hosts: []static.Host{{ID: "own-1", Address: "192.168.0.1", Zone: "home", CPU: 2, Memory: 8 << 30}}})
@@ -245,6 +250,9 @@ type engines struct {
 	w          *world
 	containers map[string]map[string]*container // by machine address, by name
 	hang       map[string]bool                  // addresses
+	// settled machines by address, as they were at known.
+	known   time.Time
+	settled map[string]bool
 }
 
 var errNoAnswer = errors.New("context deadline exceeded")
@@ -256,13 +264,14 @@ func (e *engines) up(address string) bool {
 	if strings.HasPrefix(address, "192.168.") {
 		return true
 	}
-	for _, h := range e.w.cloud.Hosts() {
-		if h.Address == address {
-			_, settled := h.Init(e.w.clock.Now())
-			return settled
+	now := e.w.clock.Now()
+	if !e.known.Equal(now) {
+		e.known, e.settled = now, map[string]bool{}
+		for _, h := range e.w.cloud.Hosts() {
+			_, e.settled[h.Address] = h.Init(now)
 		}
 	}
-	return false
+	return e.settled[address]
 }
 
 // on returns the containers of a machine; those of one that is gone are gone.
