@@ -152,7 +152,7 @@ type ScalerPrometheus struct {
 	TokenFile string `yaml:"token_file"`
 	// Time between two queries.
 	Interval time.Duration `yaml:"interval" min:"1s" max:"5m"`
-	// Time in which a query must be answered.
+	// Time in which all queries of a round must be answered.
 	Timeout time.Duration `yaml:"timeout" min:"50ms" max:"1m"`
 }
 

@@ -65,6 +65,7 @@ type Gateways struct {
 	found     bool // Find has answered once
 	peers     map[string]*peer
 	upstreams map[string]*series
+	census    *census // nil: to be made anew
 }
 
 // NewGateways returns a source that knows nothing until Run or Poll is called.
@@ -123,7 +124,7 @@ func (g *Gateways) find(ctx context.Context) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.found = true
+	g.found, g.census = true, nil
 	now := g.opt.Now().Unix()
 	listed := map[string]bool{}
 	for _, gw := range list {
@@ -203,6 +204,7 @@ func (g *Gateways) read(ctx context.Context, r request) {
 		return
 	}
 	p.take(a, asked, received, g.enter)
+	g.census = nil
 }
 
 // enter adds a second to its upstream; mu is held.

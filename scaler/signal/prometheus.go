@@ -28,7 +28,7 @@ type PrometheusOptions struct {
 	URL     string             // http://host:9090
 	Queries map[string]Queries // by upstream
 	Token   func() string
-	// Interval between two rounds (5 s), Timeout of a query (3 s).
+	// Interval between two rounds (5 s), Timeout of a round (3 s).
 	Interval, Timeout time.Duration
 	Client            *http.Client
 	Now               func() time.Time
@@ -85,17 +85,34 @@ func (p *Prometheus) Run(ctx context.Context) {
 	}
 }
 
-// Poll asks for every upstream once, one after the other.
+// queriers is how many upstreams are asked for at the same time.
+const queriers = 8
+
+// Poll asks for every upstream once. The time for an answer is one for all of
+// them: a server that hangs delays a round, not each query.
 func (p *Prometheus) Poll(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, p.opt.Timeout)
+	defer cancel()
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, queriers)
 	for name, q := range p.opt.Queries {
-		asked := p.opt.Now()
-		s, err := p.sample(ctx, q)
-		if err != nil {
-			p.opt.Log.Warn("no answer of Prometheus", "upstream", name, "err", err)
-			continue
-		}
-		p.enter(name, s, asked)
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			p.ask(ctx, name, q)
+		})
 	}
+	wg.Wait()
+}
+
+func (p *Prometheus) ask(ctx context.Context, name string, q Queries) {
+	asked := p.opt.Now()
+	s, err := p.sample(ctx, q)
+	if err != nil {
+		p.opt.Log.Warn("no answer of Prometheus", "upstream", name, "err", err)
+		return
+	}
+	p.enter(name, s, asked)
 }
 
 // sample asks the queries of one upstream.
@@ -184,8 +201,6 @@ func (p *Prometheus) Snapshot(upstream string, window time.Duration) Snapshot {
 var errNoNumber = errors.New("the answer is not one number")
 
 func (p *Prometheus) query(ctx context.Context, query string) (float64, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.opt.Timeout)
-	defer cancel()
 	u := strings.TrimSuffix(p.opt.URL, "/") + "/api/v1/query?" + url.Values{"query": {query}}.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
 	if err != nil {

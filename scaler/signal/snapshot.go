@@ -79,20 +79,45 @@ func (g *Gateways) seconds(upstream string, last int64, window time.Duration) []
 	}
 	n := min(int64(window/time.Second), keep-10)
 	first := max(last-n+1, g.oldest())
-	var list []Second
+	list := make([]Second, 0, max(0, last-first+1))
+	c := g.counted(last)
 	for t := first; t <= last; t++ {
 		s := u.second(t)
-		for _, p := range g.peers {
-			if p.expected(t) {
-				s.Expected++
-			}
-			if p.has(t) {
-				s.Reporting++
-			}
-		}
+		s.Reporting, s.Expected = c.of(t)
 		list = append(list, s)
 	}
 	return list
+}
+
+// census is how many gateways told, and should have told, of each of the last
+// seconds. It is the same for every upstream.
+type census struct {
+	last                int64
+	reporting, expected [keep]int
+}
+
+func (c *census) of(t int64) (reporting, expected int) {
+	return c.reporting[c.last-t], c.expected[c.last-t]
+}
+
+// counted is the census up to last; mu is held.
+func (g *Gateways) counted(last int64) *census {
+	if g.census != nil && g.census.last == last {
+		return g.census
+	}
+	c := &census{last: last}
+	for _, p := range g.peers {
+		for back := range int64(keep) {
+			if p.expected(last - back) {
+				c.expected[back]++
+			}
+			if p.has(last - back) {
+				c.reporting[back]++
+			}
+		}
+	}
+	g.census = c
+	return c
 }
 
 // oldest is the first second that any gateway told of; mu is held.
