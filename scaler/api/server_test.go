@@ -340,6 +340,23 @@ func TestAuditKeepsTheLast(t *testing.T) {
 	}
 }
 
+// careless panics when it is asked for its status.
+type careless struct{ fake }
+
+func (*careless) Status(context.Context) (Status, error) { panic("oh no") }
+
+func TestAPanicIsAnAnswer(t *testing.T) {
+	s, _ := serve(t, &careless{})
+	for range 2 {
+		if status, _, body := ask(t, s, "GET", "/api/v1/status", "", ""); status != 500 || !strings.Contains(body, "internal") || strings.Contains(body, "oh no") {
+			t.Errorf("%d %s", status, body)
+		}
+	}
+	if status, _, _ := ask(t, s, "GET", "/api/v1/plan", "", ""); status != 200 {
+		t.Errorf("afterwards: %d", status)
+	}
+}
+
 func TestUnixSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "api.sock")
 	serve(t, &fake{}, func(o *Options) { o.Listen = "unix:" + path })
