@@ -173,7 +173,6 @@ routes:
 		t.Errorf("%d checks: %+v", n, e.Checks)
 	}
 	c.do(http.MethodPut, "/v1/agent/service/deregister/"+e.Service.ID, "")
-	c.registered(0)
 	g.served("", "/", "a")
 	eventually(t, "trace", func() error {
 		text, err := os.ReadFile(trace)
@@ -181,6 +180,12 @@ routes:
 			err = fmt.Errorf("%q", text)
 		}
 		return err
+	})
+	eventually(t, "second registration", func() error {
+		if n := strings.Count(g.stderr(), `"msg":"registered in consul"`); n != 2 {
+			return fmt.Errorf("registered %d times", n)
+		}
+		return nil
 	})
 	c.registered(1)
 	g.signal(syscall.SIGTERM)

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/valyala/fasthttp"
 )
 
 func TestSignalsPassTheQueryOn(t *testing.T) {
@@ -129,6 +131,21 @@ func TestBadAnnouncementsAreRefused(t *testing.T) {
 	if *got != "" {
 		t.Errorf("announced %q", *got)
 	}
+}
+
+func FuzzSignalsQuery(f *testing.F) {
+	f.Add("since=1700000000123&upstream=web&upstream=a%2Fb")
+	f.Add("since=-1")
+	f.Add("upstream")
+	f.Add("&&=;since=%31")
+	f.Fuzz(func(t *testing.T, query string) {
+		var args fasthttp.Args
+		args.Parse(query)
+		since, names, err := signalsQuery(&args)
+		if err == nil && (since < 0 || slices.Contains(names, "")) {
+			t.Errorf("%q was taken as since %d of %q", query, since, names)
+		}
+	})
 }
 
 func FuzzAnnouncement(f *testing.F) {

@@ -55,6 +55,9 @@ func (m *membership) drop(p *upstream.Pool) {
 
 // gone remembers the servers of before that after does not have.
 func (m *membership) gone(name string, before, after *upstream.Snapshot) {
+	if allStay(before.Entries, after.Entries) {
+		return // Fast path: servers came, or changed.
+	}
 	stays := make(map[*upstream.Server]bool, len(after.Entries))
 	for i := range after.Entries {
 		stays[after.Entries[i].Server] = true
@@ -64,6 +67,17 @@ func (m *membership) gone(name string, before, after *upstream.Snapshot) {
 			m.left = append(m.left, left{name, s, m.now()})
 		}
 	}
+}
+
+// allStay reports whether after has all servers of before, in the same order.
+func allStay(before, after []upstream.Entry) bool {
+	n := 0
+	for i := range after {
+		if n < len(before) && after[i].Server == before[n].Server {
+			n++
+		}
+	}
+	return n == len(before)
 }
 
 // forget drops who left long ago and has nothing in flight.

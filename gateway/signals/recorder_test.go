@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
 
 	"spillway/gateway/upstream"
 )
@@ -361,6 +362,41 @@ func TestAChangeThatIsNotNotedYetIsSeen(t *testing.T) {
 	if s, told := b.report(Query{}).Upstreams["web"].Servers["10.0.0.1:80"]; !told || s.Serving || s.L != 1 {
 		t.Errorf("told %v: %+v", told, s)
 	}
+}
+
+// Whoever leaves is remembered, whatever else changes at the same time.
+func TestWhoLeavesIsRemembered(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		addr := rapid.Map(rapid.IntRange(1, 6), func(n int) string { return fmt.Sprintf("10.0.0.%d:80", n) })
+		list := rapid.Map(rapid.SliceOfDistinct(addr, rapid.ID[string]), func(addrs []string) (specs []upstream.Spec) {
+			for _, a := range addrs {
+				specs = append(specs, spec(a))
+			}
+			return specs
+		})
+		p := upstream.NewPool("web", &upstream.Settings{})
+		p.NewestFirst = rapid.Bool().Draw(t, "newest first")
+		m := membership{now: time.Now, known: map[*upstream.Pool]*upstream.Snapshot{}}
+		had := map[*upstream.Server]bool{}
+		for range rapid.IntRange(1, 8).Draw(t, "changes") {
+			apply(p, 1, list.Draw(t, "list")...)
+			m.note(p)
+			for _, e := range p.Load().Entries {
+				had[e.Server] = true
+			}
+		}
+		for _, e := range p.Load().Entries {
+			delete(had, e.Server)
+		}
+		if len(m.left) != len(had) {
+			t.Fatalf("%d are remembered, %d left", len(m.left), len(had))
+		}
+		for _, l := range m.left {
+			if !had[l.server] {
+				t.Fatalf("%s did not leave", l.server.Addr)
+			}
+		}
+	})
 }
 
 func TestAListReadAgainWithoutChangeMovesTheIndex(t *testing.T) {

@@ -104,6 +104,25 @@ func TestATraceIsRotatedBySize(t *testing.T) {
 	}
 }
 
+// What cannot be renamed is written on.
+func TestATraceThatCannotBeRotatedGoesOn(t *testing.T) {
+	tr, path := openTrace(t, 100)
+	if err := os.MkdirAll(filepath.Join(path+".1", "in the way"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i := range int64(5) {
+		tr.add("web", &Second{T: start + i})
+		tr.lines <- tr.pending
+		tr.pending = nil
+	}
+	if err := tr.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := readTrace(t, path); len(got) != 5 || tr.Lost() != 0 {
+		t.Errorf("%d lines, %d lost", len(got), tr.Lost())
+	}
+}
+
 func TestATraceIsAppendedTo(t *testing.T) {
 	tr, path := openTrace(t, 1<<20)
 	tr.add("web", &Second{T: 1})
