@@ -2,11 +2,13 @@ package leader
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,7 +22,7 @@ import (
 // nothing.
 const patience = 60 * time.Second
 
-// agent is a real Consul server of one test, on ports of its own.
+// agent is a real Consul server on ports of its own, as one test sees it.
 type agent struct {
 	t    *testing.T
 	addr string
@@ -28,37 +30,82 @@ type agent struct {
 	api  *api.Client
 }
 
-func startAgent(t *testing.T) *agent {
+// common is the Consul of the tests that do it no harm, started by the first of
+// them.
+var (
+	common = sync.OnceValues(func() (*agent, error) {
+		a, err := launch()
+		commonStarted = a
+		return a, err
+	})
+	commonStarted *agent
+)
+
+// useAgent returns the common Consul.
+func useAgent(t *testing.T) *agent {
 	t.Helper()
-	bin, err := filepath.Abs("../../bin/consul")
+	a, err := common()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return a.of(t)
+}
+
+// startAgent starts one for this test alone.
+func startAgent(t *testing.T) *agent {
+	t.Helper()
+	a, err := launch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.end)
+	return a.of(t)
+}
+
+func launch() (*agent, error) {
+	bin, err := filepath.Abs("../../bin/consul")
 	if own := os.Getenv("CONSUL_BIN"); own != "" {
 		bin = own
 	}
-	if _, err := os.Stat(bin); err != nil {
-		t.Fatalf("these tests need Consul: run `make consul`, or set CONSUL_BIN: %v", err)
+	if _, err2 := os.Stat(bin); err != nil || err2 != nil {
+		return nil, fmt.Errorf("these tests need Consul: run `make consul`, or set CONSUL_BIN: %w", errors.Join(err, err2))
 	}
-	a := &agent{t: t, addr: fmt.Sprint("127.0.0.1:", freePort(t))}
-	_, port, _ := net.SplitHostPort(a.addr)
+	ports, err := freePorts(3)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "leader")
+	if err != nil {
+		return nil, err
+	}
+	a := &agent{addr: "127.0.0.1:" + ports[0]}
 	a.cmd = exec.Command(
-		bin, "agent", "-server", "-bootstrap-expect=1", "-data-dir", t.TempDir(), "-node", "n1", "-bind", "127.0.0.1",
+		bin, "agent", "-server", "-bootstrap-expect=1", "-data-dir", dir, "-node", "n1", "-bind", "127.0.0.1",
 		"-log-level", "error", "-serf-wan-port", "-1", "-dns-port", "-1", "-grpc-port", "-1", "-grpc-tls-port", "-1",
-		"-hcl", `performance { raft_multiplier = 1 } session_ttl_min = "1s"`, "-http-port", port,
-		"-server-port", fmt.Sprint(freePort(t)), "-serf-lan-port", fmt.Sprint(freePort(t)),
+		"-hcl", `performance { raft_multiplier = 1 } session_ttl_min = "1s"`,
+		"-http-port", ports[0], "-server-port", ports[1], "-serf-lan-port", ports[2],
 	)
+	a.cmd.Dir = dir
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := a.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { a.cmd.Process.Kill(); a.cmd.Wait() })
+	return a, a.cmd.Start()
+}
+
+func (a *agent) end() {
+	a.cmd.Process.Kill()
+	a.cmd.Wait()
+	os.RemoveAll(a.cmd.Dir)
+}
+
+// of is the agent as another test sees it, ready for writes.
+func (a agent) of(t *testing.T) *agent {
+	t.Helper()
+	a.t = t
 	a.api = a.client()
 	await(t, "Consul", func() bool {
 		_, err := a.api.KV().Put(&api.KVPair{Key: "probe"}, nil)
 		return err == nil
 	})
-	return a
+	return &a
 }
 
 func (a *agent) client() *api.Client {
@@ -73,14 +120,17 @@ func (a *agent) client() *api.Client {
 func (a *agent) freeze()   { a.cmd.Process.Signal(syscall.SIGSTOP) }
 func (a *agent) unfreeze() { a.cmd.Process.Signal(syscall.SIGCONT) }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+func freePorts(n int) (ports []string, err error) {
+	for range n {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer ln.Close()
+		_, port, _ := net.SplitHostPort(ln.Addr().String())
+		ports = append(ports, port)
 	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
+	return ports, nil
 }
 
 // await polls what gives no event.
@@ -104,12 +154,13 @@ type running struct {
 	done   chan struct{}
 }
 
-func (a *agent) run(key, address string) *running {
+// run stands for the test's lock.
+func (a *agent) run(address string) *running {
 	a.t.Helper()
 	r := &running{t: a.t, states: make(chan State, 100), done: make(chan struct{})}
 	var err error
 	r.Consul, err = NewConsul(a.client(), Config{
-		Key: key, Address: address, Name: address, TTL: *ttl, LockDelay: *lockDelay, Margin: *ttl / 5,
+		Key: a.t.Name(), Address: address, Name: address, TTL: *ttl, LockDelay: *lockDelay, Margin: *ttl / 5,
 		Observe: func(s State) { r.states <- s },
 	})
 	if err != nil {

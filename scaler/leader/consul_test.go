@@ -19,13 +19,13 @@ var (
 
 func TestOneOfTwoLeadsAndTheOtherKnowsWhere(t *testing.T) {
 	t.Parallel()
-	c := startAgent(t)
-	first := c.run("lead", "10.0.0.1:1")
+	c := useAgent(t)
+	first := c.run("10.0.0.1:1")
 	s := first.until("the first leads", leads)
-	if s.Fence.Key != "lead" || s.Fence.Session == "" || s.Fence.Index == 0 || s.Leader != "10.0.0.1:1" {
+	if s.Fence.Key != t.Name() || s.Fence.Session == "" || s.Fence.Index == 0 || s.Leader != "10.0.0.1:1" {
 		t.Errorf("state of the leader: %+v", s)
 	}
-	second := c.run("lead", "10.0.0.2:2")
+	second := c.run("10.0.0.2:2")
 	if s := second.until("the second knows the leader", func(s State) bool { return s.Leader != "" }); s.Leading || s.Leader != "10.0.0.1:1" {
 		t.Errorf("state of the follower: %+v", s)
 	}
@@ -51,8 +51,8 @@ func TestOneOfTwoLeadsAndTheOtherKnowsWhere(t *testing.T) {
 
 func TestSessionHasNoChecks(t *testing.T) {
 	t.Parallel()
-	c := startAgent(t)
-	s := c.run("lead", "a").until("leads", leads)
+	c := useAgent(t)
+	s := c.run("a").until("leads", leads)
 	info, _, err := c.api.Session().Info(s.Fence.Session, nil)
 	if err != nil || info == nil {
 		t.Fatal(info, err)
@@ -67,9 +67,9 @@ func TestSessionHasNoChecks(t *testing.T) {
 
 func TestSessionDestroyedBehindItsBack(t *testing.T) {
 	t.Parallel()
-	c := startAgent(t)
-	r := c.run("lead", "a")
-	store := ledger.NewConsul(c.api, "ledger")
+	c := useAgent(t)
+	r := c.run("a")
+	store := ledger.NewConsul(c.api, "ledger/"+t.Name())
 	old := r.until("leads", leads).Fence
 	if _, err := store.Commit(t.Context(), old, []ledger.Op{{Key: "x", Value: []byte("1")}}); err != nil {
 		t.Fatal(err)
@@ -96,7 +96,7 @@ func TestSessionDestroyedBehindItsBack(t *testing.T) {
 func TestStepsDownWhileConsulIsFrozen(t *testing.T) {
 	t.Parallel()
 	c := startAgent(t)
-	r := c.run("lead", "a")
+	r := c.run("a")
 	r.until("leads", leads)
 	c.freeze()
 	defer c.unfreeze()
@@ -119,8 +119,8 @@ func TestStepsDownWhileConsulIsFrozen(t *testing.T) {
 
 func TestRemoveLeavesNoLock(t *testing.T) {
 	t.Parallel()
-	c := startAgent(t)
-	r := c.run("lead", "a")
+	c := useAgent(t)
+	r := c.run("a")
 	r.until("leads", leads)
 	if err := r.Remove(t.Context()); err != nil {
 		t.Fatal(err)
@@ -133,7 +133,7 @@ func TestRemoveLeavesNoLock(t *testing.T) {
 	}
 	<-time.After(*ttl / 2) // a renewal later, at which a candidate would stand again
 	for _, when := range []string{"while it runs", "when it has ended"} {
-		if pair, _, err := c.api.KV().Get("lead", nil); err != nil || pair != nil {
+		if pair, _, err := c.api.KV().Get(t.Name(), nil); err != nil || pair != nil {
 			t.Errorf("%s: lock %+v, %v", when, pair, err)
 		}
 		r.stop()

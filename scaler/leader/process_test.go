@@ -18,24 +18,29 @@ import (
 	"spillway/scaler/ledger"
 )
 
-// candidateOf makes this program a candidate: the address of Consul.
+// candidateOf makes this program a candidate: the address of Consul, and the
+// lock.
 const candidateOf = "SPILLWAY_TEST_CANDIDATE_OF"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if addr := os.Getenv(candidateOf); addr != "" {
-		if err := candidate(addr, os.Stdin, os.Stdout); err != nil {
+	if addr, key, ok := strings.Cut(os.Getenv(candidateOf), " "); ok {
+		if err := candidate(addr, key, os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 		return
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if commonStarted != nil {
+		commonStarted.end()
+	}
+	os.Exit(code)
 }
 
 // candidate runs for the lead, tells of each state, and answers each line it
 // reads with the state at that moment.
-func candidate(addr string, in io.Reader, out io.Writer) error {
+func candidate(addr, key string, in io.Reader, out io.Writer) error {
 	client, err := ledger.ConsulConfig{Address: addr}.Client()
 	if err != nil {
 		return err
@@ -44,7 +49,7 @@ func candidate(addr string, in io.Reader, out io.Writer) error {
 		fmt.Fprintf(out, "%s %t %s %d\n", word, s.Leading, s.Fence.Session, s.Fence.Index)
 	}
 	c, err := NewConsul(client, Config{
-		Key: "lead", Address: "child", TTL: *ttl, LockDelay: *lockDelay, Margin: *ttl / 5,
+		Key: key, Address: "child", TTL: *ttl, LockDelay: *lockDelay, Margin: *ttl / 5,
 		Observe: func(s State) { tell("state", s) },
 	})
 	if err != nil {
@@ -70,7 +75,7 @@ type child struct {
 func (a *agent) spawn() *child {
 	a.t.Helper()
 	cmd := exec.Command(os.Args[0], "-ttl", ttl.String(), "-lockdelay", lockDelay.String())
-	cmd.Env = append(os.Environ(), candidateOf+"="+a.addr)
+	cmd.Env = append(os.Environ(), candidateOf+"="+a.addr+" "+a.t.Name())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -94,7 +99,7 @@ func (c *child) next(word string) State {
 		f := strings.Split(c.lines.Text(), " ")
 		if f[0] == word {
 			index, _ := strconv.ParseUint(f[3], 10, 64)
-			return State{Leading: f[1] == "true", Fence: ledger.Fence{Key: "lead", Session: f[2], Index: index}}
+			return State{Leading: f[1] == "true", Fence: ledger.Fence{Key: c.t.Name(), Session: f[2], Index: index}}
 		}
 	}
 	c.t.Fatalf("the candidate ended: %v", c.lines.Err())
@@ -112,10 +117,10 @@ func (c *child) leads() State {
 
 func TestTakesOverFromALeaderThatWasKilled(t *testing.T) {
 	t.Parallel()
-	a := startAgent(t)
+	a := useAgent(t)
 	leader := a.spawn()
 	old := leader.leads().Fence
-	follower := a.run("lead", "second")
+	follower := a.run("second")
 	follower.until("knows the leader", func(s State) bool { return s.Leader == "child" })
 
 	killed := time.Now()
@@ -128,7 +133,7 @@ func TestTakesOverFromALeaderThatWasKilled(t *testing.T) {
 	if most := 2**ttl + *lockDelay + *ttl + 3*time.Second; took > most {
 		t.Errorf("took %v, more than %v", took, most)
 	}
-	store := ledger.NewConsul(a.api, "ledger")
+	store := ledger.NewConsul(a.api, "ledger/"+t.Name())
 	if _, err := store.Commit(t.Context(), old, []ledger.Op{{Key: "x"}}); !errors.Is(err, ledger.ErrFenced) {
 		t.Errorf("a write of the dead leader that arrives late: %v", err)
 	}
@@ -139,10 +144,10 @@ func TestTakesOverFromALeaderThatWasKilled(t *testing.T) {
 
 func TestLeaderThatWasFrozenKnowsAtOnceThatItIsNone(t *testing.T) {
 	t.Parallel()
-	a := startAgent(t)
+	a := useAgent(t)
 	leader := a.spawn()
 	leader.leads()
-	follower := a.run("lead", "second")
+	follower := a.run("second")
 	leader.cmd.Process.Signal(syscall.SIGSTOP)
 	follower.until("leads", leads)
 	fmt.Fprintln(leader.in) // waits in the pipe, to be answered first thing
