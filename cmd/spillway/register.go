@@ -40,9 +40,10 @@ func gatewayID(a *configs.Admin, addr net.Addr) string {
 // registering registers the gateway in Consul, if it is to be, and keeps it so
 // until stop, which removes it.
 func (s *server) registering() (stop func()) {
+	cfg := s.config() // a reload changes nothing of it
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { s.register(ctx); done <- nil }()
+	go func() { s.register(ctx, cfg); done <- nil }()
 	return func() {
 		cancel()
 		await(done, saveLimit)
@@ -50,12 +51,12 @@ func (s *server) registering() (stop func()) {
 }
 
 // register keeps the gateway registered until ctx ends.
-func (s *server) register(ctx context.Context) {
-	a, addr := &s.cfg.Admin, s.gw.AdminAddr()
+func (s *server) register(ctx context.Context, cfg *configs.Config) {
+	a, addr := &cfg.Admin, s.gw.AdminAddr()
 	if !a.Register || addr == nil {
 		return
 	}
-	client, err := consul.New(consulConfig(&s.cfg.Consul), consul.Env{Log: s.log.Logger})
+	client, err := consul.New(consulConfig(&cfg.Consul), consul.Env{Log: s.log.Logger})
 	if err != nil {
 		s.log.Error("cannot register in Consul", "error", err)
 		return
