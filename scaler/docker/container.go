@@ -90,7 +90,10 @@ func (n *ensuring) pause(ctx context.Context, round int) error {
 }
 
 func (n *ensuring) good(c container.InspectResponse) bool {
-	return c.Config.Labels[LabelHash] == n.hash && !c.State.Paused && (c.State.Running || c.State.Restarting)
+	if c.Config.Labels[LabelHash] != n.hash || c.State.Paused {
+		return false
+	}
+	return c.State.Running || c.State.Restarting || n.started && c.State.Status == container.StateExited
 }
 
 // step does what brings a container that exists nearer to what is wanted.
@@ -105,9 +108,6 @@ func (n *ensuring) step(ctx context.Context, c container.InspectResponse) error 
 		return n.lane.remove(ctx, n.api, c.ID, n.spec.Stop)
 	case c.State.Paused:
 		return n.request(ctx, func(ctx context.Context) error { return n.api.ContainerUnpause(ctx, c.ID) })
-	}
-	if n.started {
-		return fmt.Errorf("%w, with exit code %d %s", ErrExited, c.State.ExitCode, c.State.Error)
 	}
 	return n.start(ctx, c.ID)
 }

@@ -86,8 +86,9 @@ const (
 type Runtime interface {
 	Ping(ctx context.Context, e Engine) error
 	// Ensure makes the container exist and run as specified: it is left alone
-	// if it does, started if it is stopped, replaced if its hash differs. Its
-	// image must be present (Image), else the error is ErrNoImage.
+	// if it does, started if it is stopped, replaced if its hash differs. One
+	// that ends right after its start is no error: Running and ExitCode tell.
+	// Its image must be present (Image), else the error is ErrNoImage.
 	Ensure(ctx context.Context, e Engine, s Spec) (Container, error)
 	// Remove stops with grace and removes; a missing one is no error.
 	Remove(ctx context.Context, e Engine, name string, grace time.Duration) error

@@ -26,8 +26,6 @@ var (
 	ErrNotFound = errors.New("no such container")
 	// ErrForeign: a container of that name exists which is not ours.
 	ErrForeign = errors.New("name is taken by a container that is not ours")
-	// ErrExited: the container was started and ended at once.
-	ErrExited = errors.New("container ended at once")
 	// ErrPort: another program has a port that the container wants.
 	ErrPort = errors.New("port is taken")
 )
@@ -58,7 +56,7 @@ func kindOf(err error) error {
 }
 
 func ours(err error) bool {
-	for _, known := range []error{ErrBusy, ErrDown, ErrInvalid, ErrNoImage, ErrNotFound, ErrForeign, ErrPort, ErrExited} {
+	for _, known := range []error{ErrBusy, ErrDown, ErrInvalid, ErrNoImage, ErrNotFound, ErrForeign, ErrPort} {
 		if errors.Is(err, known) {
 			return true
 		}

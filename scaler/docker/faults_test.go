@@ -265,15 +265,21 @@ func TestEnsureGivesUpOnAContainerThatNeverStays(t *testing.T) {
 
 func TestContainerThatEndedRightAfterItsStart(t *testing.T) {
 	s := spec(t)
+	starts := 0
 	_, e := startFake(t, "1.41", func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/start") {
+			starts++
+		}
 		if r.Method == http.MethodGet {
 			fmt.Fprintf(w, `{"Id":"c1","State":{"Status":"exited","ExitCode":9},"Config":{"Labels":{%q:%q}}}`, LabelHash, Hash(s))
 		}
 	})
 	x := New(Options{})
 	defer x.Close()
-	_, err := x.Ensure(t.Context(), e, s)
-	wants(t, err, ErrExited)
+	c, err := x.Ensure(t.Context(), e, s)
+	if err != nil || c.Running || c.ExitCode != 9 || starts != 1 {
+		t.Errorf("is %+v after %d starts, %v", c, starts, err)
+	}
 }
 
 // The version agreed on is the lower of both, and agreed on anew when the

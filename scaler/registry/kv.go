@@ -12,8 +12,8 @@ import (
 
 // KV enters instances as keys that gateways and nginx-upsync read:
 //
-//	<Prefix>/<service>/<ip:port>   {"weight":2,"down":0}
-//	<Index>/<service>/<ip:port>    whose it is, and what it is
+//	<Prefix>/<service>/<ip:port>            {"weight":2,"down":0}
+//	<Index>/<Prefix>/<service>/<ip:port>    whose it is, and what it is
 //
 // The second is written in the same transaction as the first and guards it: a
 // change of the first is made only while the second says what it said when it
@@ -61,7 +61,7 @@ type slot struct {
 }
 
 func (k *KV) noteKey(service, address string) string {
-	return k.cfg.Index + "/" + service + "/" + address
+	return k.cfg.Index + "/" + k.cfg.Prefix + "/" + service + "/" + address
 }
 
 func (k *KV) key(service, address string) string {

@@ -108,6 +108,22 @@ func TestKVKeepsWhatOthersSayOfAServer(t *testing.T) {
 	}
 }
 
+// One instance may be entered below two prefixes.
+func TestKVPrefixesAreTold(t *testing.T) {
+	ctx, c := t.Context(), sharedConsul(t)
+	cfg := kvConfig(t, c)
+	a := newKV(t, cfg)
+	cfg.Prefix += ".b"
+	b := newKV(t, cfg)
+	r := instance(t, "web", "web-1")
+	ok(t, a.Register(ctx, r))
+	empty(t, b, "web")
+	ok(t, b.Register(ctx, r))
+	ok(t, a.Deregister(ctx, "web", r.ID))
+	empty(t, a, "web")
+	becomes(t, b, "web", true, false)
+}
+
 func TestKVInstanceThatMovesLeavesItsOldAddress(t *testing.T) {
 	ctx, c := t.Context(), sharedConsul(t)
 	cfg := kvConfig(t, c)
