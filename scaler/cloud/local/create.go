@@ -33,7 +33,7 @@ func (d *Driver) Create(ctx context.Context, r cloud.CreateRequest) ([]cloud.Mac
 	}
 	var b *batch
 	err = d.withRoot(ctx, func() error {
-		b, err = d.reserve(&r)
+		b, err = d.reserve(ctx, &r)
 		return err
 	})
 	if err != nil {
@@ -90,7 +90,7 @@ func notHost(c rune) bool {
 
 // reserve returns the batch of the request's token, made and written down if
 // the token is new. The root is locked.
-func (d *Driver) reserve(r *cloud.CreateRequest) (*batch, error) {
+func (d *Driver) reserve(ctx context.Context, r *cloud.CreateRequest) (*batch, error) {
 	asked := digest(fmt.Sprintf("%q %q %v %d %q", r.Type, r.Zone, r.Spot, r.Count, r.Names))
 	b := &batch{}
 	err := readJSON(d.batchFile(r.Token), b)
@@ -108,7 +108,11 @@ func (d *Driver) reserve(r *cloud.CreateRequest) (*batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, indexes, err := d.addresses(count, all)
+	n, err := d.network(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	indexes, err := n.addresses(count, all)
 	if err != nil {
 		return nil, err
 	}

@@ -211,3 +211,24 @@ func TestLeftoversNameWhatIsThere(t *testing.T) {
 	remove(t, d, m.ID)
 	nothingLeft(t, root)
 }
+
+func TestRootsThatBeginAtOnceHaveNetworksOfTheirOwn(t *testing.T) {
+	var wg sync.WaitGroup
+	addresses := make([]string, 5)
+	for i := range addresses {
+		d := newDriver(t, idle(newRoot(t)))
+		wg.Go(func() {
+			ms, err := d.Create(t.Context(), request("first", "a", 1))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			addresses[i] = ms[0].Address
+		})
+	}
+	wg.Wait()
+	slices.Sort(addresses)
+	if len(slices.Compact(slices.Clone(addresses))) != len(addresses) {
+		t.Errorf("addresses %v", addresses)
+	}
+}

@@ -252,16 +252,16 @@ func TestAMachineComesBackAfterStopAndAfterDeath(t *testing.T) {
 	if err := f.d.Stop(t.Context(), m.ID); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "stop", func() error { return errUnless(state(t, f.d, m.ID).State == cloud.Stopped) })
+	t.Logf("stopped after %v", await(t, "stop", func() error { return errUnless(state(t, f.d, m.ID).State == cloud.Stopped) }))
 	if err := f.d.Start(t.Context(), m.ID); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "ping after a stop", func() error { return ping(scaler, engineURL(m)) })
+	t.Logf("back after %v", await(t, "ping after a stop", func() error { return ping(scaler, engineURL(m)) }))
 	kill(t, f.d, m.ID)
 	if err := f.d.Start(t.Context(), m.ID); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "ping after a death", func() error { return ping(scaler, engineURL(m)) })
+	t.Logf("again after %v", await(t, "ping after a death", func() error { return ping(scaler, engineURL(m)) }))
 	get(t, scaler, engineURL(m)+"/info", &after)
 	if before != after || before.ID == "" {
 		t.Errorf("the engine was %v, is %v", before, after)

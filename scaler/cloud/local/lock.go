@@ -45,16 +45,8 @@ func locked(ctx context.Context, path string, f func() error) error {
 		return err
 	}
 	defer file.Close()
-	err = poll(ctx, func() (bool, error) {
-		switch err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
-		case errors.Is(err, unix.EWOULDBLOCK), errors.Is(err, unix.EINTR):
-			return false, nil
-		default:
-			return err == nil, err
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("cannot lock %q: %w", path, err)
+	if err := flock(ctx, file); err != nil {
+		return err
 	}
 	mine, err := file.Stat()
 	if err != nil {
@@ -64,6 +56,36 @@ func locked(ctx context.Context, path string, f func() error) error {
 		return fs.ErrNotExist
 	}
 	return f()
+}
+
+// choosing runs f while no other driver of this computer chooses a network.
+// The lock is on a directory, which leaves no file behind.
+func choosing(ctx context.Context, f func() error) error {
+	dir, err := os.Open("/run")
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err := flock(ctx, dir); err != nil {
+		return err
+	}
+	return f()
+}
+
+// flock waits for the lock of a file, which is held until the file is closed.
+func flock(ctx context.Context, file *os.File) error {
+	err := poll(ctx, func() (bool, error) {
+		switch err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+		case errors.Is(err, unix.EWOULDBLOCK), errors.Is(err, unix.EINTR):
+			return false, nil
+		default:
+			return err == nil, err
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("cannot lock %q: %w", file.Name(), err)
+	}
+	return nil
 }
 
 // withRoot runs f while no other driver allocates anything below the root.

@@ -3,7 +3,6 @@ package local
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -46,13 +45,9 @@ func (n *network) at(index int) netip.Prefix {
 // size is how many indexes there are; 0, 1 and the last are not machines'.
 func (n *network) size() int { return 1 << (32 - n.Prefix.Bits()) }
 
-// addresses chooses count free indexes, beginning behind the last one given,
-// so that an address comes back as late as possible. The root is locked.
-func (d *Driver) addresses(count int, all []*record) (*network, []int, error) {
-	n, err := d.readNetwork()
-	if err != nil {
-		return nil, nil, err
-	}
+// addresses chooses count free indexes of n, beginning behind the last one
+// given, so that an address comes back as late as possible.
+func (n *network) addresses(count int, all []*record) ([]int, error) {
 	used := map[int]bool{}
 	for _, r := range all {
 		used[r.Index] = true
@@ -71,34 +66,50 @@ func (d *Driver) addresses(count int, all []*record) (*network, []int, error) {
 		}
 	}
 	if len(chosen) < count {
-		return nil, nil, fmt.Errorf("cannot find %d free addresses in %s", count, n.Prefix)
+		return nil, fmt.Errorf("cannot find %d free addresses in %s", count, n.Prefix)
 	}
-	return n, chosen, nil
+	return chosen, nil
 }
 
-// readNetwork returns the root's network, chosen now if it has none.
-func (d *Driver) readNetwork() (*network, error) {
+// network returns the root's network. A root without machines has none: it is
+// chosen now, and the switch brought up in the same breath, so that the next
+// one to choose sees that it is taken. The root is locked.
+func (d *Driver) network(ctx context.Context, all []*record) (*network, error) {
 	n := &network{}
 	err := readJSON(d.networkFile(), n)
-	switch {
-	case err == nil && d.o.Network.IsValid() && n.Prefix != d.o.Network.Masked():
-		return nil, fmt.Errorf("cannot use network %s: the machines in %q have %s", d.o.Network, d.o.Root, n.Prefix)
-	case err == nil || !errors.Is(err, fs.ErrNotExist):
-		return n, err
-	case d.o.Network.IsValid():
-		n.Prefix = d.o.Network.Masked()
+	if ignore(err, fs.ErrNotExist) != nil {
+		return nil, err
+	}
+	if _, down := net.InterfaceByName(d.hostLink()); err == nil && (len(all) > 0 || down == nil) {
+		if d.o.Network.IsValid() && n.Prefix != d.o.Network.Masked() {
+			return nil, fmt.Errorf("cannot use network %s: the machines in %q have %s", d.o.Network, d.o.Root, n.Prefix)
+		}
 		return n, nil
 	}
-	return n, d.findNetwork(n)
+	return n, choosing(ctx, func() error {
+		if err := d.findNetwork(n); err != nil {
+			return err
+		}
+		if err := writeJSON(d.networkFile(), n); err != nil {
+			return err
+		}
+		return d.ensureSwitch(ctx)
+	})
 }
 
-// findNetwork takes a /24 that no interface of this computer is in. Where the
-// search begins depends on the root: two programs that search at the same time
-// rarely meet, and a route that is taken fails the second one's switch.
+// findNetwork takes the network that was asked for, or a free /24 of the pool:
+// one that no interface of this computer is in.
 func (d *Driver) findNetwork(n *network) error {
 	taken, err := net.InterfaceAddrs()
 	if err != nil {
 		return fmt.Errorf("cannot list addresses: %w", err)
+	}
+	if d.o.Network.IsValid() {
+		n.Prefix = d.o.Network.Masked()
+		if overlaps(n.Prefix, taken) {
+			return fmt.Errorf("cannot use network %s: this computer has an address in it", n.Prefix)
+		}
+		return nil
 	}
 	start, _ := strconv.ParseUint(digest(d.o.Root)[:8], 16, 32)
 	base := pool.Addr().As4()

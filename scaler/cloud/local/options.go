@@ -20,7 +20,7 @@ type Options struct {
 	// of one root see the same machines, also from several processes.
 	Root string
 	// Network is the machines' network; its first address is this computer's.
-	// Zero: a free /24 of 10.213.0.0/16, kept as long as the root.
+	// Zero: a free /24 of 10.213.0.0/16, kept as long as there are machines.
 	Network netip.Prefix
 	// Offerings are the kinds of machines, one for each type and zone.
 	// Available and Reason are filled in by the driver, and Arch if empty.
