@@ -188,8 +188,11 @@ func (o *Order) bound(reason string, found []Bound, now time.Time) {
 // bind gives machines to slots that have none: by name where the cloud kept the
 // slot's, then in the order of their ids. What a slot has stays.
 func (o *Order) bind(found []Bound) {
+	if len(o.Bound) == len(o.Slots) {
+		return
+	}
 	free := o.unbound(found)
-	if len(free) == 0 || len(o.Bound) == len(o.Slots) {
+	if len(free) == 0 {
 		return
 	}
 	o.Bound = maps.Clone(o.Bound)
