@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"encoding/json"
 	"math"
 	"slices"
 	"strings"
@@ -256,8 +257,9 @@ func TestSeasonIsAFloor(t *testing.T) {
 	if d.Winner != RuleSeasonal || !near(d.Want, 4000.0/56) {
 		t.Errorf("found %.1f by %s before the usual rush, want %.1f by the season:\n%+v", d.Want, d.Winner, 4000.0/56, d.Candidates)
 	}
-	if n := len(m.Season.Days); n > p.SeasonDays+1 {
-		t.Errorf("%d days are remembered", n)
+	text, err := json.Marshal(m)
+	if err != nil || len(m.Season.Days) > p.SeasonDays+1 || len(text) > 3000*len(m.Season.Days) {
+		t.Errorf("%d days are remembered in %d bytes (%v)", len(m.Season.Days), len(text), err)
 	}
 }
 
