@@ -23,7 +23,7 @@ type Boot struct {
 	// Lease is the time without requests and scaler after which a machine ends
 	// itself; 0: never.
 	Lease time.Duration
-	// LeaseEvery is the time between two looks. Default one minute.
+	// LeaseEvery is the time between two looks. Default 15 s.
 	LeaseEvery time.Duration
 	// Checkers are addresses whose packets are no requests.
 	Checkers []string

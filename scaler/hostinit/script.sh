@@ -30,6 +30,7 @@ report() {
 	say "stage $1 after $3 ms${4:+: $4}"
 	[ -n "$scaler" ] || return 0
 	printf '%s %s %s %s\n' "$1" "$2" "$3" "$4" >>"$dir/unsent"
+	[ -n "$4" ] || printf '%s %s %s\n' "$1" "$2" "$3" >>"$dir/stages"
 	[ -s "$tls/secret" ] || return 0
 	while read -r name at took error; do
 		tell /v1/stage "{\"name\":\"$name\",\"at\":$at,\"now\":$(millis),\"took\":$took,\"error\":\"$error\"}" || return 0
@@ -168,7 +169,7 @@ lease() {
 	cat >"$root/usr/local/sbin/spillway-lease" <<SPILLWAY
 #!/bin/sh
 PATH=\$PATH:/usr/sbin:/sbin
-id=$(cat "$dir/id") idle=$((idle + idle / 4 * part / 1000)) every={{with .Lease.Every}}{{printf "%.0f" .}}{{else}}60{{end}}
+id=$(cat "$dir/id") idle=$((idle + idle / 4 * part / 1000)) every={{with .Lease.Every}}{{printf "%.0f" .}}{{else}}15{{end}}
 device=\$(ip -o route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
 rules() { iptables -w 5 -t mangle "\$@"; }
 rules -N SPILLWAY-LEASE && {
@@ -183,8 +184,9 @@ while :; do
 	count=\$(rules -L SPILLWAY-LEASE -n -v -x | sed -n 's/^ *\([0-9]*\) .*requests.*/\1/p')
 	[ -n "\$count" ] && [ "\$count" = "\$before" ] || traffic=\$now
 	before=\$count
+	stages=\$(awk '{ printf "%s{\"name\":\"%s\",\"at\":%s,\"took\":%s}", (NR > 1 ? "," : ""), \$1, \$2, \$3 }' $dir/stages)
 	curl -fsS --max-time 10 --cacert $dir/scaler.pem -H "Authorization: Bearer \$id:\$(cat $tls/secret)" \\
-		--data '{}' $scaler/v1/lease && contact=\$now
+		--data "{\"now\":\$(date +%s%3N),\"stages\":[\$stages]}" $scaler/v1/lease && contact=\$now
 	[ \$((now - traffic)) -ge \$idle ] && [ \$((now - contact)) -ge \$idle ] && systemctl poweroff
 	sleep \$every
 done

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -29,12 +30,17 @@ func newSandbox(t *testing.T, programs map[string]string) *sandbox {
 	t.Helper()
 	s := &sandbox{t: t, root: t.TempDir(), bin: t.TempDir()}
 	for name, body := range programs {
-		text := fmt.Sprintf("#!/bin/sh\necho \"%s $*\" >>%s/calls\n%s\n", name, s.root, body)
-		if err := os.WriteFile(filepath.Join(s.bin, name), []byte(text), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		s.program(name, body)
 	}
 	return s
+}
+
+func (s *sandbox) program(name, body string) {
+	s.t.Helper()
+	text := fmt.Sprintf("#!/bin/sh\necho \"%s $*\" >>%s/calls\n%s\n", name, s.root, body)
+	if err := os.WriteFile(filepath.Join(s.bin, name), []byte(text), 0o755); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 func (s *sandbox) run(script string) string {
@@ -76,10 +82,14 @@ func machinePrograms() map[string]string {
 
 // desk is the scaler's side.
 type desk struct {
+	t      *testing.T
 	ca     *join.CA
+	claims join.DirClaims
 	url    string
-	mu     sync.Mutex
-	stages []join.Stage
+
+	mu      sync.Mutex
+	handler http.Handler
+	stages  []join.Stage
 }
 
 func newDesk(t *testing.T) *desk {
@@ -88,9 +98,29 @@ func newDesk(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &desk{ca: ca}
-	s := httptest.NewUnstartedServer(join.NewServer(join.Options{
-		CA: ca, Claims: join.DirClaims(t.TempDir()), Now: time.Now, Log: slog.New(slog.DiscardHandler),
+	d := &desk{t: t, ca: ca, claims: join.DirClaims(t.TempDir())}
+	d.forget()
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		d.mu.Lock()
+		h := d.handler
+		d.mu.Unlock()
+		h.ServeHTTP(w, r)
+	}))
+	cert, err := ca.Server([]string{"127.0.0.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	d.url = s.URL
+	return d
+}
+
+// forget begins anew, as a scaler that was restarted does.
+func (d *desk) forget() {
+	h := join.NewServer(join.Options{
+		CA: d.ca, Claims: d.claims, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 		Belongs: func(order, id string) (join.Listed, bool) {
 			return join.Listed{Name: "m1", Address: "10.0.0.7"}, order == "web-1" && id == "i-42"
 		},
@@ -102,16 +132,10 @@ func newDesk(t *testing.T) *desk {
 			defer d.mu.Unlock()
 			d.stages = append(d.stages, st)
 		},
-	}))
-	cert, err := ca.Server([]string{"127.0.0.1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
-	s.StartTLS()
-	t.Cleanup(s.Close)
-	d.url = s.URL
-	return d
+	})
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.handler, d.stages = h, nil
 }
 
 func TestTheScriptMakesADockerHost(t *testing.T) {
@@ -155,7 +179,24 @@ func TestTheScriptMakesADockerHost(t *testing.T) {
 			t.Errorf("no call %q in\n%s", call, s.read("calls"))
 		}
 	}
+	renews(t, s, d)
 	leases(t, s.read("usr/local/sbin/spillway-lease"))
+}
+
+// renews runs the lease's script for two looks beside a scaler that forgot
+// what the machine had told.
+func renews(t *testing.T, s *sandbox, d *desk) {
+	s.program("iptables", "")
+	s.program("sleep", `n=$(wc -l <"$0.n" 2>/dev/null || echo 0); echo >>"$0.n"; [ "$n" -lt 1 ] || kill $PPID`)
+	d.forget()
+	out := s.run("sh " + s.root + "/usr/local/sbin/spillway-lease; exit 0")
+	var names []string
+	for _, st := range d.stages {
+		names = append(names, st.Name)
+	}
+	if got := strings.Join(names, " "); got != "running address phone-home docker settled lease lease" {
+		t.Errorf("told %q\n%s", got, out)
+	}
 }
 
 // leases runs the lease's script, which has an hour, in worlds where a look

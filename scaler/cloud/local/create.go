@@ -96,7 +96,9 @@ func (d *Driver) reserve(ctx context.Context, r *cloud.CreateRequest) (*batch, e
 	err := readJSON(d.batchFile(r.Token), b)
 	switch {
 	case err == nil && b.Request != asked:
-		return nil, failed("create", cloud.Invalid, errors.New("the token was used for another request"))
+		return nil, &cloud.Error{
+			Kind: cloud.Invalid, Op: "create", What: cloud.UsedToken, Err: errors.New("the token was used for another request"),
+		}
 	case err == nil || !errors.Is(err, fs.ErrNotExist):
 		return b, err
 	}

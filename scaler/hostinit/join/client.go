@@ -71,9 +71,10 @@ func (c *Client) Stage(ctx context.Context, r Report) error {
 	return nil
 }
 
-// Renew says that the machine lives; nil says that the scaler does.
-func (c *Client) Renew(ctx context.Context) error {
-	if err := c.call(ctx, "/v1/lease", struct{}{}, nil); err != nil {
+// Renew says that the machine lives and what it has reached; nil says that the
+// scaler lives.
+func (c *Client) Renew(ctx context.Context, r Renewal) error {
+	if err := c.call(ctx, "/v1/lease", r, nil); err != nil {
 		return fmt.Errorf("cannot renew the lease: %w", err)
 	}
 	return nil

@@ -37,6 +37,13 @@ type Report struct {
 	Error string `json:"error,omitempty"`
 }
 
+// Renewal is the body of POST /v1/lease. The stages are all that were reached:
+// a scaler that has begun anew hears of them again.
+type Renewal struct {
+	Now    int64    `json:"now"`
+	Stages []Report `json:"stages"`
+}
+
 // Stage is a stage a machine reached, or failed to reach within its deadline
 // (Error), by the scaler's clock.
 type Stage struct {
@@ -51,6 +58,8 @@ type Stage struct {
 type Listed struct {
 	Name, Address string
 }
+
+func (r *Report) valid() bool { return r.Name != "" && len(r.Name) <= 64 }
 
 // stage converts a report received at now. Without the machine's clock, or if
 // the stage lies in the future, it was reached just now.

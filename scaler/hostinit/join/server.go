@@ -26,8 +26,8 @@ type Options struct {
 	Claims  Claims
 	// Config is what the machine's engine shall be given.
 	Config func(order, machine string, at Listed) Config
-	// Reached is told of every stage, and of the stage "lease" each time a
-	// machine renews it.
+	// Reached is told of every stage, once by each Server, of failures each
+	// time, and of the stage "lease" whenever a machine renews it.
 	Reached func(Stage)
 	Now     func() time.Time
 	Log     *slog.Logger
@@ -36,6 +36,7 @@ type Options struct {
 const (
 	maxBody   = 16 << 10
 	maxAtOnce = 32
+	maxStages = 32 // of one renewal
 )
 
 // Server answers machines that phone home. It is an http.Handler and safe for
@@ -45,11 +46,12 @@ type Server struct {
 	mux   *http.ServeMux
 	slots chan struct{}
 	limit *limiter
+	told  told
 }
 
 // NewServer returns the handler of /v1/join, /v1/stage and /v1/lease.
 func NewServer(o Options) *Server {
-	s := &Server{o: o, mux: http.NewServeMux(), slots: make(chan struct{}, maxAtOnce), limit: newLimiter(o.Now)}
+	s := &Server{o: o, mux: http.NewServeMux(), slots: make(chan struct{}, maxAtOnce), limit: newLimiter(o.Now), told: told{stages: map[[2]string]bool{}}}
 	s.mux.HandleFunc("POST /v1/join", s.join)
 	s.mux.HandleFunc("POST /v1/stage", s.stage)
 	s.mux.HandleFunc("POST /v1/lease", s.lease)
@@ -176,14 +178,21 @@ func (s *Server) stage(w http.ResponseWriter, r *http.Request) {
 	if !decode(w, r, &q) {
 		return
 	}
-	if q.Name == "" || len(q.Name) > 64 {
+	if !q.valid() {
 		refuse(w, http.StatusBadRequest, "a stage needs a name of at most 64 bytes")
 		return
 	}
-	st := q.stage(machine, s.o.Now())
+	s.tell(machine, &q)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *Server) tell(machine string, r *Report) {
+	st := r.stage(machine, s.o.Now())
+	if st.Error == "" && !s.told.first(machine, st.Name) {
+		return
+	}
 	s.o.Log.Info("stage", "machine", machine, "name", st.Name, "took", st.Took, "error", st.Error)
 	s.o.Reached(st)
-	w.WriteHeader(http.StatusNoContent)
 }
 
 // lease is how a machine sees that the scaler lives, and the other way round.
@@ -192,6 +201,16 @@ func (s *Server) lease(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		refuse(w, http.StatusForbidden, "this secret is not ours")
 		return
+	}
+	var q Renewal
+	if !decode(w, r, &q) {
+		return
+	}
+	for i := range q.Stages[:min(len(q.Stages), maxStages)] {
+		if st := &q.Stages[i]; st.valid() {
+			st.Now = q.Now
+			s.tell(machine, st)
+		}
 	}
 	s.o.Reached(Stage{Machine: machine, Name: "lease", At: s.o.Now()})
 	w.WriteHeader(http.StatusNoContent)

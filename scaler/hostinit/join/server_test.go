@@ -106,12 +106,17 @@ func TestAMachineJoinsAndTellsItsStages(t *testing.T) {
 	if err := c.Stage(t.Context(), Report{Name: "settled", Error: "no"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Renew(t.Context()); err != nil {
-		t.Fatal(err)
+	again := Renewal{Now: ahead, Stages: []Report{{Name: "docker", At: ahead - 2500}, {Name: "images", At: ahead - 500}, {}}}
+	for range 2 {
+		if err := c.Renew(t.Context(), again); err != nil {
+			t.Fatal(err)
+		}
 	}
 	told := []Stage{
 		{Machine: "i-1", Name: "docker", At: d.now.Add(-2500 * time.Millisecond), Took: 400 * time.Millisecond},
 		{Machine: "i-1", Name: "settled", At: d.now, Error: "no"},
+		{Machine: "i-1", Name: "images", At: d.now.Add(-500 * time.Millisecond)},
+		{Machine: "i-1", Name: "lease", At: d.now},
 		{Machine: "i-1", Name: "lease", At: d.now},
 	}
 	if diff := cmp.Diff(told, d.reached); diff != "" {
@@ -187,7 +192,7 @@ func TestSecretsAreOfOneMachine(t *testing.T) {
 	c := d.client()
 	for _, credential := range []string{"", "i-1:", "i-1:" + d.ca.secretOf("i-2"), "i-1:" + d.token(), ":" + d.ca.secretOf("i-1")} {
 		c.credential = credential
-		if err := c.Renew(t.Context()); !errors.Is(err, ErrRefused) {
+		if err := c.Renew(t.Context(), Renewal{}); !errors.Is(err, ErrRefused) {
 			t.Errorf("%q: %v", credential, err)
 		}
 		if err := c.Stage(t.Context(), Report{Name: "x"}); !errors.Is(err, ErrRefused) {

@@ -41,7 +41,7 @@ type File struct {
 type LeaseConfig struct {
 	// Idle is the seconds without request and without scaler; 0: never ends.
 	Idle float64 `json:"idle,omitempty"`
-	// Every is the seconds between two looks at both. Default 60.
+	// Every is the seconds between two looks at both. Default 15.
 	Every float64 `json:"every,omitempty"`
 	// Checkers are addresses or networks whose packets are no requests: the
 	// agents that run health checks, the scaler.

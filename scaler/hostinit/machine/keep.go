@@ -4,14 +4,20 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"spillway/scaler/hostinit/join"
 )
+
+// defaultEvery is also how long a scaler that begins anew knows nothing of the
+// stages.
+const defaultEvery = 15 * time.Second
 
 // keep watches over a machine that has settled: the lease, and the engine. It
 // returns why the machine shall end.
 func (m *Machine) keep(ctx context.Context) (reason string) {
 	every := seconds(m.c.Lease.Every)
 	if every <= 0 {
-		every = time.Minute
+		every = defaultEvery
 	}
 	l := keeper{
 		lease: NewLease(seconds(m.c.Lease.Idle), m.h.ID), now: m.h.Now,
@@ -40,7 +46,7 @@ func (m *Machine) contact(ctx context.Context) error {
 		return errors.New("there is no scaler")
 	}
 	m.send(ctx)
-	return m.client.Renew(ctx)
+	return m.client.Renew(ctx, join.Renewal{Now: m.h.Now().UnixMilli(), Stages: m.stages})
 }
 
 // counted is what a look at the meter gave.

@@ -41,9 +41,9 @@ type Machine struct {
 	client *join.Client // nil: nowhere to phone home to
 	engine engine
 	meter  *meter
-	// unsent are the stages reached before there was anybody to tell.
-	unsent []join.Report
-	last   time.Time // end of the stage before
+	// stages are those that were reached; unsent are reports nobody took yet.
+	stages, unsent []join.Report
+	last           time.Time // end of the stage before
 }
 
 // New returns the machine that c describes on the host h.
@@ -210,6 +210,7 @@ func (m *Machine) reached(ctx context.Context, name string, failure error) {
 		r.Error = failure.Error()
 	} else {
 		m.last = now
+		m.stages = append(m.stages, r)
 	}
 	m.h.Log.Info("stage", "name", name, "took_ms", r.Took, "error", r.Error)
 	if m.client == nil {
