@@ -180,7 +180,7 @@ func TestServingInstanceOutlivesWhatIsNotKnown(t *testing.T) {
 		d := rapidDice{rt}
 		w := newInstanceWalk(d)
 		w.i.State, w.i.Healthy, w.i.Want = InstanceServing, begin, ""
-		for range 40 {
+		for range 20 {
 			w.draw(d)
 			w.i.Want = ""
 			w.obs.Machine = pick(d, MachineReady, MachineCordoned)

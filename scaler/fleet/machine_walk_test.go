@@ -210,7 +210,7 @@ func TestSilentCloudLosesNoMachine(t *testing.T) {
 		w.m.CloudID = "i-1"
 		listed := begin.Add(-time.Second)
 		showed := rapid.Bool().Draw(rt, "listed")
-		for range 40 {
+		for range 20 {
 			w.draw(rapidDice{rt})
 			w.obs.Listed, w.obs.ListedAt, w.obs.CloudState = showed, listed, "running"
 			if err := w.step(); err != nil {

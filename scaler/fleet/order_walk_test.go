@@ -102,8 +102,13 @@ func (w *orderWalk) tick(d dice, chaos bool) error {
 	for _, h := range j.hops(w.o) {
 		w.taken[[2]string{h.From, h.To}]++
 	}
-	after, effects, err := j.check(w.o)
-	w.o = after
+	var effects []Effect
+	var err error
+	if chaos {
+		w.o, effects, err = j.check(w.o)
+	} else {
+		w.o, effects = j.step(w.o, true)
+	}
 	for range effects {
 		w.send(d, chaos)
 	}

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/hashicorp/consul/api"
 )
@@ -26,10 +25,7 @@ type ConsulConfig struct {
 // Client returns a client of the Consul API. It asks nothing. It keeps
 // connections of its own, so that a stuck one delays nobody else.
 func (c ConsulConfig) Client() (*api.Client, error) {
-	cfg := api.DefaultNonPooledConfig()
-	cfg.Transport.DisableKeepAlives = false
-	cfg.Transport.MaxIdleConnsPerHost = 4
-	cfg.Transport.IdleConnTimeout = time.Minute
+	cfg := api.DefaultConfig()
 	for _, f := range []struct {
 		from string
 		to   *string

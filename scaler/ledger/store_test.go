@@ -170,6 +170,14 @@ func (w world) must(t *testing.T, ops ...Op) []uint64 {
 // holds compares all documents, by key and value.
 func (w world) holds(t *testing.T, want map[string]string) {
 	t.Helper()
+	if diff := cmp.Diff(want, w.documents(t)); diff != "" {
+		t.Errorf("documents:\n%s", diff)
+	}
+}
+
+// documents are all values by key.
+func (w world) documents(t *testing.T) map[string]string {
+	t.Helper()
 	entries, err := w.List(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
@@ -183,9 +191,7 @@ func (w world) holds(t *testing.T, want map[string]string) {
 		}
 		last = e.Key
 	}
-	if diff := cmp.Diff(want, have); diff != "" {
-		t.Errorf("documents:\n%s", diff)
-	}
+	return have
 }
 
 func set(key, value string, index uint64) Op { return Op{Key: key, Value: []byte(value), Index: index} }
