@@ -37,7 +37,8 @@ type Backend interface {
 	NodeAction(ctx context.Context, r NodeRequest) (Node, error)
 
 	// Exec runs a command in a container until it ends or ctx does, and
-	// returns its exit code. Before it returns, it has stopped using s.
+	// returns its exit code. After it has returned it uses nothing of s but
+	// for one read of In, which ends at once.
 	Exec(ctx context.Context, r ExecRequest, s Streams) (exit int, err error)
 	// Run places and starts a container that belongs to no app. Detached, it
 	// returns once that runs; otherwise it copies the output until the
