@@ -45,10 +45,13 @@ func pick[T any](d dice, of ...T) T { return of[d.n(len(of))] }
 
 func chance(d dice, percent int) bool { return d.n(100) < percent }
 
-// near is an instant shortly before now, or none.
+// near is now, an instant shortly before, or none.
 func near(d dice, now time.Time) time.Time {
-	if chance(d, 10) {
+	switch d.n(10) {
+	case 0:
 		return time.Time{}
+	case 1, 2, 3, 4:
+		return now
 	}
 	return now.Add(-time.Duration(d.n(40)) * time.Second)
 }
