@@ -68,18 +68,21 @@ func (e *evaluation) stepUp() {
 	}
 }
 
-// money keeps what is bought within the budgets. The hour's holds for the rate
-// and for what the hour has cost when it ends; the day's for what the day has
-// cost at its end, or at that of the horizon.
+// money keeps what is bought within the budgets. The hour's holds for the rate,
+// and nothing is bought once the hour has cost as much: machines billed by the
+// hour that come and go cost more than their rate. The day's holds for what the
+// day has cost at its end, or at that of the horizon.
 func (e *evaluation) money() {
 	o := e.o
 	if o.PriceUnit <= 0 {
 		return
 	}
 	if cap := e.p.PerHour; cap > 0 {
-		left := untilNext(e.now, time.Hour)
-		more := min(cap-o.Rate, (cap-o.SpentHour-o.Rate*left)/max(left, 1e-3)) / o.PriceUnit
-		e.afford(LimitMoneyHour, more, fmt.Sprintf("%.4g an hour is spent of %.4g", o.Rate, cap))
+		more := (cap - o.Rate) / o.PriceUnit
+		if o.SpentHour >= cap {
+			more = 0
+		}
+		e.afford(LimitMoneyHour, more, fmt.Sprintf("what runs costs %.4g an hour and this hour %.4g so far, of %.4g", o.Rate, o.SpentHour, cap))
 	}
 	if cap := e.p.PerDay; cap > 0 {
 		// An hour at least: what is bought before midnight runs on.

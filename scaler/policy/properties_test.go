@@ -161,7 +161,7 @@ func TestMoneyAndQuotaBoundWhatIsBought(t *testing.T) {
 			if more <= 1e-9 {
 				return
 			}
-			if p.PerHour > 0 && o.Rate+more*o.PriceUnit > p.PerHour+1e-6 && o.PriceUnit > 0 {
+			if p.PerHour > 0 && o.PriceUnit > 0 && (o.Rate+more*o.PriceUnit > p.PerHour+1e-6 || o.SpentHour >= p.PerHour) {
 				t.Fatalf("%g more units at %g, the rate is %g of %g", more, o.PriceUnit, o.Rate, p.PerHour)
 			}
 			if p.PerDay > 0 && o.PriceUnit > 0 && o.SpentDay+(o.Rate+more*o.PriceUnit)*untilNext(d.At, 24*time.Hour) > p.PerDay+1e-6 {
