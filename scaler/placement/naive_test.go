@@ -98,6 +98,9 @@ func part(a, b, unit int64) int64 {
 	if a >= b {
 		return unit
 	}
+	if unit <= math.MaxInt64/a {
+		return a * unit / b
+	}
 	x := new(big.Int).Mul(big.NewInt(a), big.NewInt(unit))
 	return x.Div(x, big.NewInt(b)).Int64()
 }
@@ -153,7 +156,7 @@ func (r *naive) linkLeft(i int) int64 {
 // choosePorts is nil if they cannot be had.
 func (r *naive) choosePorts(a Ask, h Host) map[int]int {
 	given := map[int]int{}
-	if a.Network == "none" {
+	if a.Network == "none" || len(a.Ports) == 0 {
 		return given
 	}
 	taken := maps.Clone(r.ports[h.ID])
