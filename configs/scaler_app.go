@@ -139,6 +139,8 @@ type ScalerCheck struct {
 	HTTP string `yaml:"http"`
 	// Time between two checks.
 	Interval time.Duration `yaml:"interval" min:"100ms"`
-	// Time in which a check must be answered.
+	// Time in which a check must be answered. Give it more than an overloaded
+	// instance needs: a check that load makes fail takes capacity away when it
+	// is needed.
 	Timeout time.Duration `yaml:"timeout" min:"10ms"`
 }

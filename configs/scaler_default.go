@@ -70,7 +70,7 @@ func DefaultScalerApp() ScalerApp {
 			Memory:    256 << 20,
 			Network:   "bridge",
 			StopGrace: 10 * time.Second,
-			Check:     ScalerCheck{HTTP: "/", Interval: time.Second, Timeout: time.Second},
+			Check:     ScalerCheck{HTTP: "/", Interval: time.Second, Timeout: 3 * time.Second},
 		},
 		Policy: DefaultScalerPolicy(),
 		Drain:  ScalerDrain{Deadline: time.Minute},
