@@ -152,12 +152,23 @@ func outcome(k fleet.Kind, err error, now time.Time) fleet.Outcome {
 	if err == nil {
 		return out
 	}
-	out.Err, out.ErrKind = err.Error(), cloud.KindOf(err).String()
+	out.Err, out.ErrKind = err.Error(), errKind(k, err)
 	var e *cloud.Error
 	if errors.As(err, &e) {
 		out.Retry = e.After
 	}
 	return out
+}
+
+// errKind sorts an error as the part does that the effect is about.
+func errKind(k fleet.Kind, err error) string {
+	switch k {
+	case fleet.PrepareMachine, fleet.EnsureContainer, fleet.RemoveContainer:
+		return docker.Kind(err)
+	case fleet.Register, fleet.DrainService, fleet.UndrainService, fleet.Deregister:
+		return registry.Kind(err)
+	}
+	return cloud.KindOf(err).String()
 }
 
 func (a *actor) create(ctx context.Context, o fleet.Order, decided time.Time) error {

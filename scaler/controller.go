@@ -196,7 +196,20 @@ func (c *Controller) load(ctx context.Context, fence ledger.Fence) error {
 	}
 	c.mem.loaded = c.env.Now()
 	c.enter(steering)
+	if c.env.Loaded != nil {
+		c.env.Loaded(c.machines())
+	}
 	return nil
+}
+
+// machines are the records that have a machine.
+func (c *Controller) machines() (all []fleet.Machine) {
+	for _, m := range c.book.machines.all() {
+		if m.CloudID != "" {
+			all = append(all, m)
+		}
+	}
+	return all
 }
 
 // steer is a tick of a leader that knows its ledger.
@@ -254,7 +267,7 @@ func (c *Controller) view() *view {
 	v.acks, _ = c.env.Signals.(acker)
 	for i := range c.set.Apps {
 		a := &c.set.Apps[i]
-		v.signals[a.Name] = c.env.Signals.Snapshot(a.Upstream, signalWindow)
+		v.signals[a.Name] = c.env.Signals.Snapshot(a.Upstream, a.window())
 	}
 	return v
 }

@@ -11,7 +11,6 @@ import (
 	"spillway/scaler/cloud"
 	"spillway/scaler/cloud/sim"
 	"spillway/scaler/fleet"
-	"spillway/scaler/ledger"
 )
 
 // The crash matrix: a spike and its end, in which the controller loses all of
@@ -199,9 +198,6 @@ func (w *world) mustNotDouble() {
 		}
 	}
 }
-
-var _ = strconv.Itoa
-var _ = ledger.MaxOps
 
 func TestEffectsOfARun(t *testing.T) {
 	w := newWorld(t, shortSpike)

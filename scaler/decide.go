@@ -7,8 +7,13 @@ import (
 	"spillway/scaler/signal"
 )
 
-// signalWindow is how many seconds of traffic a decision sees.
+// signalWindow is how much traffic a decision sees, at least.
 const signalWindow = 120 * time.Second
+
+// window is how much traffic the app's policy looks at.
+func (a *App) window() time.Duration {
+	return max(signalWindow, a.Policy.Slow+10*time.Second, a.Policy.Trend+10*time.Second)
+}
 
 // policyMemory is what a policy must know of the past of one app.
 type policyMemory struct {

@@ -7,9 +7,8 @@ import (
 	"spillway/scaler/fleet"
 )
 
-// Money is counted as it runs, by the second; what a provider bills in larger
-// pieces is at most one quantum a machine more. A day's record is written once
-// a minute, and a restart counts the pause with the machines it finds.
+// Money is counted as providers bill it (fleet.Cost). A day's record is written
+// once a minute, and a restart counts the pause with the machines it finds.
 
 // day is the key of a day's record, UTC.
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
@@ -33,7 +32,7 @@ func (v *view) bill() {
 		rec.Pools = map[string]float64{}
 	}
 	for _, m := range v.book.machines.all() {
-		cost := runs(&m, rec.Until, v.now)
+		cost := fleet.Cost(m, rec.Until, v.now)
 		rec.Pools[m.Pool] += cost
 		rec.Hours[v.now.UTC().Hour()] += cost
 	}
@@ -51,27 +50,13 @@ func (v *view) forgetDays() {
 	}
 }
 
-// runs is what a machine cost between two instants.
-func runs(m *fleet.Machine, from, to time.Time) float64 {
-	if m.Price == 0 || m.Billed.IsZero() {
-		return 0
-	}
-	if m.Billed.After(from) {
-		from = m.Billed
-	}
-	if !m.Unbilled.IsZero() && m.Unbilled.Before(to) {
-		to = m.Unbilled
-	}
-	return m.Price * max(0, to.Sub(from).Hours())
-}
-
 // accrue counts the last minute of a machine whose record is about to go.
 func (v *view) accrue(m *fleet.Machine) {
 	rec, ok := v.book.spend.get(day(v.now))
 	if !ok {
 		return
 	}
-	cost := runs(m, rec.Until, v.now)
+	cost := fleet.Cost(*m, rec.Until, v.now)
 	rec.Pools = maps.Clone(rec.Pools)
 	rec.Pools[m.Pool] += cost
 	rec.Hours[v.now.UTC().Hour()] += cost
@@ -89,7 +74,7 @@ func (v *view) spentToday() float64 {
 		total += cost
 	}
 	for _, m := range v.book.machines.all() {
-		total += runs(&m, rec.Until, v.now)
+		total += fleet.Cost(m, rec.Until, v.now)
 	}
 	return total
 }
@@ -102,7 +87,7 @@ func (v *view) spentThisHour() float64 {
 	}
 	total := rec.Hours[v.now.UTC().Hour()]
 	for _, m := range v.book.machines.all() {
-		total += runs(&m, rec.Until, v.now)
+		total += fleet.Cost(m, rec.Until, v.now)
 	}
 	return total
 }
@@ -132,19 +117,18 @@ func (d *draft) rate(a *App) float64 {
 
 func (d *draft) ratesByApp() map[string]float64 {
 	rates := map[string]float64{}
-	for id, instances := range d.on {
-		m, ok := d.book.machines.get(id)
-		if !ok || m.Price == 0 {
+	for id, m := range d.book.machines.all() {
+		rate := fleet.Rate(m, d.now)
+		if rate == 0 {
 			continue
 		}
-		cpu := 0.0
-		for _, other := range instances {
+		instances := make([]fleet.Instance, 0, len(d.on[id]))
+		for _, other := range d.on[id] {
 			i, _ := d.book.instances.get(other)
-			cpu += max(i.CPU, 0.01)
+			instances = append(instances, i)
 		}
-		for _, other := range instances {
-			i, _ := d.book.instances.get(other)
-			rates[i.App] += m.Price * max(i.CPU, 0.01) / cpu
+		for app, share := range fleet.Shares(instances) {
+			rates[app] += rate * share
 		}
 	}
 	return rates

@@ -3,8 +3,6 @@ package scaler
 import (
 	"testing"
 	"time"
-
-	"spillway/scaler/fleet"
 )
 
 func TestLoadBuysCapacityAndGivesItBack(t *testing.T) {
@@ -53,5 +51,3 @@ func (w *world) summary() map[string]any {
 	}
 	return states
 }
-
-var _ = fleet.WantKeep

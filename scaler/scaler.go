@@ -183,6 +183,9 @@ type Env struct {
 	// Stages are what a machine itself told since it was born; nil: none.
 	Stages func(fleet.Machine) []fleet.Stage
 	Log    *slog.Logger
+	// Loaded is told which machines the ledger has, each time it was read; nil:
+	// nobody. Owners of hosts learn from it what is handed out.
+	Loaded func([]fleet.Machine)
 	// Audit is told of every effect and every order of a person; nil: nobody.
 	Audit func(Event)
 	// Meter is told what happens; nil: nobody.

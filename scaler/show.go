@@ -125,9 +125,7 @@ func (v *view) showPool(p *Pool) api.Pool {
 		if m.State == fleet.MachineReady {
 			shown.Units += m.Units
 		}
-		if !m.Billed.IsZero() && m.Unbilled.IsZero() {
-			shown.PriceHour += m.Price
-		}
+		shown.PriceHour += fleet.Rate(m, v.now)
 	}
 	return shown
 }
@@ -141,9 +139,7 @@ func showOrder(o *fleet.Order) api.Order {
 func (v *view) showSpend() api.Spend {
 	s := api.Spend{Hour: v.spentThisHour(), Day: v.spentToday(), LimitHour: v.set.HourMost, LimitDay: v.set.DayMost}
 	for _, m := range v.book.machines.all() {
-		if !m.Billed.IsZero() && m.Unbilled.IsZero() {
-			s.RateHour += m.Price
-		}
+		s.RateHour += fleet.Rate(m, v.now)
 	}
 	return s
 }

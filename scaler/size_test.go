@@ -1,6 +1,9 @@
+//go:build !race
+
 package scaler
 
 import (
+	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -17,8 +20,9 @@ import (
 // the cloud's API and of the boots; what the controller adds is the time of a
 // tick.
 func TestThousandMachines(t *testing.T) {
-	for name, provider := range map[string]sim.Provider{"ec2": sim.EC2(), "aliyun": sim.Aliyun()} {
-		t.Run(name, func(t *testing.T) { growTo(t, provider, 1000, 5000) })
+	t.Run("ec2", func(t *testing.T) { growTo(t, sim.EC2(), 1000, 5000) })
+	if os.Getenv("SPILLWAY_CRASH_MATRIX") != "" {
+		t.Run("aliyun", func(t *testing.T) { growTo(t, sim.Aliyun(), 1000, 5000) })
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/netip"
 	"os"
@@ -26,20 +27,41 @@ import (
 const paceWait = 20 * time.Second
 
 // scalerClouds makes the providers, each behind the standard wrappers.
-func scalerClouds(ctx context.Context, c *configs.Scaler, audit func(line []byte), count func(provider, op, kind string, took time.Duration)) (map[string]cloud.Driver, error) {
-	clouds := map[string]cloud.Driver{}
+func scalerClouds(ctx context.Context, c *configs.Scaler, audit func(line []byte), count func(provider, op, kind string, took time.Duration)) (clouds map[string]cloud.Driver, owned map[string]*static.Driver, err error) {
+	clouds, owned = map[string]cloud.Driver{}, map[string]*static.Driver{}
 	for _, name := range slices.Sorted(maps.Keys(c.Providers)) {
 		p := c.Providers[name]
 		d, err := newDriver(ctx, c, name, &p)
 		if err != nil {
-			return nil, fmt.Errorf("provider %q: %w", name, err)
+			return nil, nil, fmt.Errorf("provider %q: %w", name, err)
+		}
+		if s, ok := d.(*static.Driver); ok {
+			owned[name] = s
 		}
 		clouds[name] = cloud.Wrap(d, cloud.Options{
 			DryRun: c.DryRun, Audit: audit, MaxWait: paceWait,
 			Count: func(op, kind string, took time.Duration) { count(name, op, kind, took) },
 		})
 	}
-	return clouds, nil
+	return clouds, owned, nil
+}
+
+// handOut tells the owners of hosts which of them the ledger has in use: their
+// own file may be another computer's.
+func handOut(ctx context.Context, log *slog.Logger, cluster string, owned map[string]*static.Driver, machines []fleet.Machine) {
+	for name, d := range owned {
+		var used []cloud.Machine
+		for _, m := range machines {
+			if m.Provider == name {
+				used = append(used, cloud.Machine{ID: m.CloudID, Name: m.ID, Created: m.Billed, Tags: map[string]string{
+					cloud.TagCluster: cluster, cloud.TagPool: m.Pool, cloud.TagOrder: m.Order, cloud.TagProfile: m.Profile,
+				}})
+			}
+		}
+		if err := d.Adopt(ctx, used); err != nil {
+			log.Warn("cannot mark hosts as in use", "provider", name, "error", err)
+		}
+	}
 }
 
 func newDriver(ctx context.Context, c *configs.Scaler, name string, p *configs.ScalerProvider) (cloud.Driver, error) {

@@ -16,7 +16,9 @@ import (
 	"spillway/configs"
 	"spillway/scaler"
 	"spillway/scaler/api"
+	"spillway/scaler/cloud/static"
 	"spillway/scaler/docker"
+	"spillway/scaler/fleet"
 	"spillway/scaler/leader"
 	"spillway/scaler/ledger"
 	"spillway/scaler/metrics"
@@ -110,6 +112,11 @@ func (s *scalerProcess) down(ctx context.Context, stop func()) int {
 			s.log.Error("the cluster has not ended", "error", err, "ordered", ordered)
 			return exitFailure
 		case <-ticker.C:
+		}
+	}
+	if r, ok := s.elector.(interface{ Remove(context.Context) error }); ok {
+		if err := r.Remove(ctx); err != nil {
+			s.log.Warn("cannot remove the leader's lock", "error", err)
 		}
 	}
 	stop()
@@ -214,7 +221,11 @@ func scalerAdvertise(c *configs.Scaler) string {
 }
 
 func (s *scalerProcess) openProviders(ctx context.Context) (err error) {
-	s.env.Clouds, err = scalerClouds(ctx, s.cfg, s.audit.line, s.meter.Cloud)
+	var owned map[string]*static.Driver
+	s.env.Clouds, owned, err = scalerClouds(ctx, s.cfg, s.audit.line, s.meter.Cloud)
+	if !s.cfg.DryRun {
+		s.env.Loaded = func(machines []fleet.Machine) { handOut(ctx, s.log, s.cfg.Cluster, owned, machines) }
+	}
 	return err
 }
 
