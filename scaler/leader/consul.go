@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -174,10 +175,18 @@ func (c *Consul) Remove(ctx context.Context) error {
 		return fmt.Errorf("cannot remove the lock %q: %w", fence.Key, err)
 	case !ok:
 		c.retire(false)
-		return fmt.Errorf("cannot remove the lock %q: %s", fence.Key, answer.Errors[0].What)
+		return fmt.Errorf("cannot remove the lock %q: %s", fence.Key, reasons(answer.Errors))
 	}
 	c.note(func(c *Consul) { c.lease, c.leader = lease{}, "" })
 	return nil
+}
+
+func reasons(errs api.TxnErrors) string {
+	whats := []string{"Consul rolled back"}
+	for _, e := range errs {
+		whats = append(whats, e.What)
+	}
+	return strings.Join(whats, "; ")
 }
 
 func (c *Consul) retire(yes bool) {
