@@ -268,12 +268,13 @@ func crashAt(text string) (func(fleet.Effect, bool), error) {
 		return nil, fmt.Errorf("cannot crash at %q: want before:N or after:N", text)
 	}
 	var before, after atomic.Int64
-	return func(_ fleet.Effect, done bool) {
+	return func(e fleet.Effect, done bool) {
 		count := &before
 		if done {
 			count = &after
 		}
 		if at := count.Add(1); int(at) == n && done == (side == "after") {
+			fmt.Fprintf(os.Stderr, "crash-at: %s %s %s\n", side, e.Kind, e.ID)
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		}
 	}, nil
