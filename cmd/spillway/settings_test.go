@@ -19,7 +19,7 @@ func effect(cfg *configs.Config) []any {
 	pool := poolSettings(&u)
 	hashed := pool.Prepare != nil
 	pool.Prepare = nil
-	return []any{gatewaySettings(cfg), consulConfig(&cfg.Consul), syncUpstream("web", &u, nil), pool, hashed}
+	return []any{gatewaySettings(cfg), trace(cfg), consulConfig(&cfg.Consul), syncUpstream("web", &u, nil), pool, hashed}
 }
 
 // elsewhere are the options that the server reads itself; the process tests
