@@ -150,6 +150,11 @@ bench-smoke: deps build consul ## every scenario, seconds instead of minutes, to
 bench-docs: build ## write the saved figures into docs/benchmarks.md
 	bin/spillway bench peers --render docs/benchmarks.md $(RESULTS)/*.json
 
+.PHONY: crash-matrix
+crash-matrix: ## the scaler loses all its state before and after every effect, under every fault of a cloud (4 minutes)
+	SPILLWAY_CRASH_MATRIX=1 go test -count=1 -timeout 8m -v -run 'TestCrashMatrix|TestFaults|TestThousandMachines' ./scaler | \
+		grep -vE '^ *(=== |--- PASS)'
+
 .PHONY: demo-scale
 demo-scale: deps build consul ## a spike at the gateway buys capacity and gives it back (root; 5 minutes)
 	bin/spillway demo scale --html bin/demo-scale.html --json bin/demo-scale.json $(ARGS)
