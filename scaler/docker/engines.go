@@ -11,10 +11,11 @@ import (
 
 // Options of Engines. Zero values are replaced by the defaults named.
 type Options struct {
-	// Calls and Streams are how many short calls (inspect, create, start) and
-	// how many long ones (pull, exec, logs, stop) one engine has in flight at
-	// most; default 4 and 16.
-	Calls, Streams int
+	// Calls, Works and Sessions are how many short calls (inspect, create,
+	// start), long ones (pull, stop) and those that people hold open (exec,
+	// logs) one engine has in flight at most; default 4, 8 and 16. They do
+	// not take each other's place.
+	Calls, Works, Sessions int
 	// Wait is how long a call waits for its turn before it is ErrBusy;
 	// default 1 s.
 	Wait time.Duration
@@ -42,7 +43,8 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	set(&o.Calls, 4)
-	set(&o.Streams, 16)
+	set(&o.Works, 8)
+	set(&o.Sessions, 16)
 	set(&o.Wait, time.Second)
 	set(&o.Ping, 3*time.Second)
 	set(&o.Call, 10*time.Second)

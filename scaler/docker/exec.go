@@ -23,7 +23,7 @@ import (
 func (x *Engines) Exec(ctx context.Context, e Engine, name string, spec ExecSpec) (int, error) {
 	l := x.lane(e)
 	exit := -1
-	err := l.long(ctx, fmt.Sprintf("exec in container %q", name), func(ctx context.Context, api *client.Client) (err error) {
+	err := l.session(ctx, fmt.Sprintf("exec in container %q", name), func(ctx context.Context, api *client.Client) (err error) {
 		r := &running{lane: l, api: api, spec: spec}
 		if err := r.create(ctx, name); err != nil {
 			return err
@@ -173,7 +173,7 @@ func (x *Engines) Logs(ctx context.Context, e Engine, name string, tail int, fol
 	if tail >= 0 {
 		options.Tail = strconv.Itoa(tail)
 	}
-	return l.long(ctx, fmt.Sprintf("read logs of container %q", name), func(ctx context.Context, api *client.Client) error {
+	return l.session(ctx, fmt.Sprintf("read logs of container %q", name), func(ctx context.Context, api *client.Client) error {
 		return watch(ctx, x.opts.Call, func(ctx context.Context, w *watchdog) error {
 			body, err := api.ContainerLogs(ctx, name, options)
 			if errdefs.IsNotFound(err) {

@@ -205,6 +205,42 @@ func TestEngineHasFewCallsInFlight(t *testing.T) {
 	}
 }
 
+// People who follow logs do not keep the scaler from its work.
+func TestSessionsTakeNoTurnOfOtherCalls(t *testing.T) {
+	t.Parallel()
+	ended := make(chan struct{})
+	_, e := startFake(t, "1.41", func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/logs"):
+			io.WriteString(w, frame(1, "here"))
+			w.(http.Flusher).Flush()
+			<-ended
+		case strings.HasSuffix(r.URL.Path, "/containers/json"):
+			io.WriteString(w, "[]")
+		default:
+			fails(404, "No such container")(w, r)
+		}
+	})
+	x := New(Options{Calls: 1, Works: 1, Sessions: 2, Wait: 20 * time.Millisecond})
+	defer x.Close()
+	var wg sync.WaitGroup
+	for range 2 {
+		var out buffer
+		wg.Go(func() {
+			if err := x.Logs(t.Context(), e, "c", -1, true, &out); err != nil {
+				t.Error(err)
+			}
+		})
+		eventually(t, "logs", func() error { return out.shows("here") })
+	}
+	wants(t, x.Logs(t.Context(), e, "c", -1, true, io.Discard), ErrBusy)
+	_, err := x.List(t.Context(), e, "c")
+	ok(t, err)
+	ok(t, x.Remove(t.Context(), e, "c", 0))
+	close(ended)
+	wg.Wait()
+}
+
 func TestErrorsSayWhatToDo(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

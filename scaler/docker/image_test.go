@@ -225,7 +225,7 @@ func TestImagePullEndsWithItsLastCaller(t *testing.T) {
 	cancel()
 	wants(t, <-ended, context.Canceled)
 	eventually(t, "its turn is free", func() error {
-		if n := len(x.lane(e).streams); n > 0 {
+		if n := len(x.lane(e).works); n > 0 {
 			return fmt.Errorf("%d are taken", n)
 		}
 		return nil

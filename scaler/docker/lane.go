@@ -26,9 +26,9 @@ type lane struct {
 	opts    *Options
 	engine  Engine
 	key     [sha256.Size]byte
-	calls   chan struct{} // semaphores
-	streams chan struct{}
 	breaker breaker
+	// Semaphores: see Options.Calls.
+	calls, works, sessions chan struct{}
 
 	proto, address string
 	tls            *tls.Config // nil: plain
@@ -42,8 +42,8 @@ type lane struct {
 
 func newLane(o *Options, e Engine, key [sha256.Size]byte) *lane {
 	l := &lane{
-		opts: o, engine: e, key: key, calls: make(chan struct{}, o.Calls), streams: make(chan struct{}, o.Streams),
-		networks: make(chan struct{}, 1),
+		opts: o, engine: e, key: key, calls: make(chan struct{}, o.Calls), works: make(chan struct{}, o.Works),
+		sessions: make(chan struct{}, o.Sessions), networks: make(chan struct{}, 1),
 	}
 	l.breaker = breaker{trip: o.Trip, first: o.Pause, limit: o.MaxPause}
 	l.transport = &http.Transport{
@@ -110,15 +110,20 @@ func (l *lane) dial(ctx context.Context) (net.Conn, error) {
 
 func (l *lane) close() { l.transport.CloseIdleConnections() }
 
-// short and long run a call in its turn and tell the breaker how it went.
-// what completes "cannot ... on engine". A short call that reaches its deadline
-// speaks against the engine; a long one may do so for reasons of its own.
+// short, long and session run a call in its turn and tell the breaker how it
+// went. what completes "cannot ... on engine". A short call that reaches its
+// deadline speaks against the engine; the others may do so for reasons of
+// their own.
 func (l *lane) short(ctx context.Context, what string, do func(context.Context, *client.Client) error) error {
 	return wrap(what, l.engine, l.run(ctx, l.calls, do, true))
 }
 
 func (l *lane) long(ctx context.Context, what string, do func(context.Context, *client.Client) error) error {
-	return wrap(what, l.engine, l.run(ctx, l.streams, do, false))
+	return wrap(what, l.engine, l.run(ctx, l.works, do, false))
+}
+
+func (l *lane) session(ctx context.Context, what string, do func(context.Context, *client.Client) error) error {
+	return wrap(what, l.engine, l.run(ctx, l.sessions, do, false))
 }
 
 func (l *lane) run(ctx context.Context, turns chan struct{}, do func(context.Context, *client.Client) error, late bool) error {
