@@ -91,11 +91,12 @@ func (g *Gateways) Run(ctx context.Context) {
 // Poll reads every gateway once and looks up who is registered, at the same
 // time. It returns when all have answered or timed out.
 func (g *Gateways) Poll(ctx context.Context) {
-	if !g.knows() {
+	var wg sync.WaitGroup
+	if g.knows() {
+		wg.Go(func() { g.find(ctx) })
+	} else {
 		g.find(ctx)
 	}
-	var wg sync.WaitGroup
-	wg.Go(func() { g.find(ctx) })
 	slots := make(chan struct{}, g.opt.Parallel)
 	for _, r := range g.requests() {
 		slots <- struct{}{}
