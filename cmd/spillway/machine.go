@@ -27,6 +27,7 @@ func (t *terminal) machineInit(args []string) int {
 	// Before anything is started: a child's end must not be missed.
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals, unix.SIGCHLD, unix.SIGTERM, unix.SIGINT)
+	defer signal.Stop(signals)
 	in, err := local.Enter(args[0])
 	if err != nil {
 		log.Error(err.Error())

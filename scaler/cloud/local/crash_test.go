@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"testing"
@@ -30,7 +31,8 @@ func doomed(root, step, id string) int {
 	} else {
 		err = d.Delete(bg, id)
 	}
-	return 2 // it was not killed
+	fmt.Fprintln(os.Stderr, "it was not killed:", err)
+	return 2
 }
 
 // killAt runs doomed.

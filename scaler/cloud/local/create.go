@@ -60,25 +60,16 @@ func wrapCreate(kind cloud.Kind, err error) error {
 }
 
 func (d *Driver) check(r *cloud.CreateRequest) (*cloud.Offering, error) {
-	invalid := func(format string, args ...any) error {
-		return failed("create", cloud.Invalid, fmt.Errorf(format, args...))
+	if err := r.Check(d.Describe()); err != nil {
+		return nil, err
 	}
 	i := slices.IndexFunc(d.o.Offerings, func(f cloud.Offering) bool { return f.Type == r.Type && f.Zone == r.Zone })
-	switch {
-	case r.Token == "":
-		return nil, invalid("the token is empty")
-	case r.Count < 1 || r.Count > d.o.MaxBatch:
-		return nil, invalid("count is %d, allowed: 1 to %d", r.Count, d.o.MaxBatch)
-	case len(r.Names) != r.Count:
-		return nil, invalid("%d names for %d machines", len(r.Names), r.Count)
-	case len(r.UserData) > userDataMax:
-		return nil, invalid("user-data of %d bytes, allowed: %d", len(r.UserData), userDataMax)
-	case i < 0:
-		return nil, invalid("no offering %q in zone %q", r.Type, r.Zone)
+	if i < 0 {
+		return nil, failed("create", cloud.Invalid, fmt.Errorf("no offering %q in zone %q", r.Type, r.Zone))
 	}
 	for _, name := range r.Names {
-		if name == "" || len(name) > 63 || strings.ContainsFunc(name, notHost) {
-			return nil, invalid("%q is no host name", name)
+		if len(name) > 63 || strings.ContainsFunc(name, notHost) {
+			return nil, failed("create", cloud.Invalid, fmt.Errorf("%q is no host name", name))
 		}
 	}
 	return &d.o.Offerings[i], nil

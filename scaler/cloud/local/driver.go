@@ -106,20 +106,11 @@ func (d *Driver) List(ctx context.Context, tags map[string]string) ([]cloud.Mach
 	}
 	var machines []cloud.Machine
 	for _, r := range all {
-		if carries(r.Tags, tags) {
-			machines = append(machines, d.machine(r))
+		if m := d.machine(r); m.HasTags(tags) {
+			machines = append(machines, m)
 		}
 	}
 	return machines, nil
-}
-
-func carries(have, want map[string]string) bool {
-	for k, v := range want {
-		if got, ok := have[k]; !ok || got != v {
-			return false
-		}
-	}
-	return true
 }
 
 // machine is what a record and the kernel say of a machine.
