@@ -42,16 +42,6 @@ func (i Instance) Step(obs InstanceObs, t Timings, now time.Time) (Instance, []E
 	return i, nil
 }
 
-// Counts tells that the instance serves or is on its way to it.
-func (i Instance) Counts() bool {
-	switch i.State {
-	case InstancePlanned, InstanceStarting, InstanceRegistering, InstanceChecking, InstanceServing:
-		return i.Want != WantDrain
-	default:
-		return false
-	}
-}
-
 func (i *Instance) enter(s InstanceState, reason string, now time.Time) {
 	i.State, i.Since, i.Reason, i.Attempts = s, now, reason, Attempts{}
 }

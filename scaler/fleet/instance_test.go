@@ -268,18 +268,3 @@ func TestOldNewsOfAContainerIsNoNews(t *testing.T) {
 	}
 	instanceStory(t, i, servingObs(), []moment{{at: 11, change: stale, state: InstanceServing}})
 }
-
-func TestCountsWhatServesOrWill(t *testing.T) {
-	n := 0
-	for _, s := range instanceStates {
-		if (Instance{State: s}).Counts() {
-			n++
-		}
-		if (Instance{State: s, Want: WantDrain}).Counts() {
-			t.Errorf("%s counts, though it is unwanted", s)
-		}
-	}
-	if n != 5 {
-		t.Errorf("%d states count", n)
-	}
-}

@@ -62,26 +62,12 @@ func (m Machine) Step(obs MachineObs, t Timings, now time.Time) (Machine, []Effe
 	return m, nil
 }
 
-// Ready tells that the machine takes containers.
-func (m Machine) Ready() bool { return m.State == MachineReady }
-
 // Coming tells that the machine is on its way to ready: capacity that was
 // ordered and has not failed.
 func (m Machine) Coming() bool {
 	switch m.State {
 	case MachinePlanned, MachineRequested, MachineBooting, MachineJoining, MachineSettled, MachineStarting:
 		return m.Want == "" || m.Want == WantKeep || m.Want == WantCordon
-	default:
-		return false
-	}
-}
-
-// Returnable tells that wanting the machine again makes it capacity without
-// buying or starting one.
-func (m Machine) Returnable() bool {
-	switch m.State {
-	case MachineCordoned, MachineDraining, MachineEmptied:
-		return true
 	default:
 		return false
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -157,6 +156,3 @@ func StatusOf(err error) int {
 	}
 	return 0
 }
-
-// Denied tells that Consul refuses for want of permission: a person must act.
-func Denied(err error) bool { return StatusOf(err) == http.StatusForbidden }
