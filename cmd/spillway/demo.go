@@ -12,9 +12,17 @@ import (
 
 // demo shows the gateway and the scaler at work on this machine.
 func (t *terminal) demo(args []string) int {
-	if len(args) == 0 || args[0] != "scale" {
-		return t.misuse("demo: say what to show: scale")
+	switch {
+	case len(args) > 0 && args[0] == "scale":
+		return t.demoScale(args[1:])
+	case len(args) > 0 && args[0] == "crash":
+		return t.demoCrash(args[1:])
 	}
+	return t.misuse("demo: say what to show: scale or crash")
+}
+
+// demoScale shows a spike and what becomes of it.
+func (t *terminal) demoScale(args []string) int {
 	o := demo.Default()
 	fs := t.newFlags("demo scale")
 	fs.StringVar(&o.Consul, "consul", "bin/consul", "`PATH` of the Consul binary (make consul builds it)")
@@ -28,18 +36,44 @@ func (t *terminal) demo(args []string) int {
 	fs.DurationVar(&o.Hold, "hold", o.Hold, "time at the peak")
 	fs.DurationVar(&o.Settle, "settle", o.Settle, "time at the base after, in which everything rented is given back")
 	fs.DurationVar(&o.Target, "target", o.Target, "p95 to be met")
-	if code, done := t.parse(fs, args[1:], 0); done {
+	if code, done := t.parse(fs, args, 0); done {
 		return code
 	}
-	o.Out = t.out
-	var err error
-	if o.Self, err = os.Executable(); err != nil {
-		fmt.Fprintln(t.err, "spillway demo:", err)
-		return exitFailure
+	return t.show(func(ctx context.Context, self string) error {
+		o.Self, o.Out = self, t.out
+		return demo.Run(ctx, o)
+	})
+}
+
+// demoCrash shows that killing the scaler does no harm.
+func (t *terminal) demoCrash(args []string) int {
+	o := demo.DefaultCrash()
+	fs := t.newFlags("demo crash")
+	fs.StringVar(&o.Consul, "consul", "bin/consul", "`PATH` of the Consul binary (make consul builds it)")
+	fs.StringVar(&o.Dir, "dir", "", "`DIRECTORY` for logs and machines, kept afterwards (default: a temporary one, removed)")
+	fs.Float64Var(&o.Rate, "rate", o.Rate, "requests a second, all the time")
+	fs.IntVar(&o.Machines, "machines", o.Machines, "bought, and given back later")
+	fs.IntVar(&o.Kills, "kills", o.Kills, "most kills while machines are bought, and while they are given back")
+	fs.BoolVar(&o.EachStep, "each-step", o.EachStep, "every kind of step has to be hit, before it was done and after")
+	fs.DurationVar(&o.Absent, "absent", o.Absent, "time without any scaler (0: leave that out)")
+	if code, done := t.parse(fs, args, 0); done {
+		return code
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := demo.Run(ctx, o); err != nil {
+	return t.show(func(ctx context.Context, self string) error {
+		o.Self, o.Out = self, t.out
+		return demo.Crash(ctx, o)
+	})
+}
+
+// show plays a demonstration that a signal can end.
+func (t *terminal) show(play func(ctx context.Context, self string) error) int {
+	self, err := os.Executable()
+	if err == nil {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		err = play(ctx, self)
+	}
+	if err != nil {
 		fmt.Fprintln(t.err, "spillway demo:", err)
 		return exitFailure
 	}

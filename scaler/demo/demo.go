@@ -44,10 +44,19 @@ func Default() Options {
 	}
 }
 
+// calm is the pace of a spike: the windows stay above twice the lead time,
+// which is measured and printed.
+func calm() pace {
+	return pace{
+		Min: machineCPU, Lead: 10 * time.Second, Slow: 10 * time.Second, Window: 30 * time.Second, Hold: 15 * time.Second,
+		LockDelay: 5 * time.Second,
+	}
+}
+
 // Run plays the whole story and returns an error if anything of what was
 // promised does not hold.
 func Run(ctx context.Context, o Options) (err error) {
-	w, err := open(ctx, &o)
+	w, err := open(ctx, &o, calm())
 	if err != nil {
 		return err
 	}

@@ -45,29 +45,59 @@ func (o *Options) schedule() (csv string, total time.Duration) {
 // play runs the load and watches.
 func (w *world) play(ctx context.Context) (*story, *report.Report, error) {
 	text, total := w.o.schedule()
-	trace, out := filepath.Join(w.dir, "rate.csv"), filepath.Join(w.dir, "report.json")
+	trace := filepath.Join(w.dir, "rate.csv")
 	if err := os.WriteFile(trace, []byte(text), 0o600); err != nil {
 		return nil, nil, fmt.Errorf("cannot write the schedule: %w", err)
 	}
-	p, err := process.Start("load", w.dir, []string{
-		w.o.Self, "bench", "run", "--url", "http://" + w.at.Gateway + "/", "--replay", trace, "--duration", total.String(),
-		"--connections", "512", "--loops", "1", "--timeout", "30s", "--max-lag", "1s", "--quiet", "--json", out,
-	}, nil)
+	load, err := w.load("--replay", trace, "--duration", total.String(), "--connections", "512")
 	if err != nil {
 		return nil, nil, err
 	}
-	defer p.Stop(stopGrace)
-	s, err := w.watch(ctx, p, time.Now())
+	defer load.process.Stop(stopGrace)
+	s, err := w.watch(ctx, load.process, time.Now())
 	if err != nil {
 		return nil, nil, err
 	}
-	r, err := report.ReadFile(out)
+	r, err := load.end()
+	return s, r, err
+}
+
+// loading is the load generator at work.
+type loading struct {
+	process *process.Process
+	out     string
+}
+
+// load starts the load generator on the gateway.
+func (w *world) load(flags ...string) (*loading, error) {
+	l := &loading{out: filepath.Join(w.dir, "report.json")}
+	argv := append([]string{
+		w.o.Self, "bench", "run", "--url", "http://" + w.at.Gateway + "/",
+		"--loops", "1", "--timeout", "30s", "--max-lag", "1s", "--quiet", "--json", l.out,
+	}, flags...)
+	var err error
+	l.process, err = process.Start("load", w.dir, argv, nil)
+	return l, err
+}
+
+// end asks the generator to end, if it has not, and reads its report.
+func (l *loading) end() (*report.Report, error) {
+	l.process.Ask()
+	select {
+	case <-l.process.Done():
+	case <-time.After(loadGrace):
+		return nil, fmt.Errorf("cannot end the load within %v", loadGrace)
+	}
+	r, err := report.ReadFile(l.out)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %s", err, p.Tail())
+		return nil, fmt.Errorf("%w: %s", err, l.process.Tail())
 	}
 	r.Load.URL = "the app, through the gateway"
-	return s, r, nil
+	return r, nil
 }
+
+// loadGrace is above the longest a request may take.
+const loadGrace = 40 * time.Second
 
 // watch looks every second until the load ends.
 func (w *world) watch(ctx context.Context, load *process.Process, began time.Time) (*story, error) {
@@ -117,11 +147,7 @@ func (w *world) leads(ctx context.Context, s *story) {
 // down ends the scaler, which leaves everything running, and then the cluster, as
 // a person would.
 func (w *world) down(ctx context.Context) error {
-	for _, p := range w.processes {
-		if p.Name == "scaler" {
-			p.Stop(stopGrace)
-		}
-	}
+	w.stopScaler()
 	p, err := w.run("down", w.o.Self, "scaler", "down", "--config", filepath.Join(w.dir, "scaler.yaml"), "--yes")
 	if err != nil {
 		return err

@@ -40,6 +40,23 @@ func (w *world) get(ctx context.Context, url string, into any) error {
 	return nil
 }
 
+// do sends a request that has no body.
+func (w *world) do(ctx context.Context, method, url string) error {
+	req, err := http.NewRequestWithContext(ctx, method, url, nil)
+	if err != nil {
+		return fmt.Errorf("cannot ask %q: %w", url, err)
+	}
+	resp, err := w.client.Do(req)
+	if err != nil {
+		return fmt.Errorf("cannot ask %q: %w", url, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%q answers %d", url, resp.StatusCode)
+	}
+	return nil
+}
+
 // look is what the scaler and the gateway show now.
 func (w *world) look(ctx context.Context, began time.Time) (moment, api.Status, error) {
 	var s api.Status

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"text/template"
 	"time"
@@ -35,7 +36,10 @@ type world struct {
 	dir       string
 	temporary bool
 	processes []*process.Process
-	owned     *local.Driver // of the one owned host
+	scaler    *process.Process // nil: none was started, or it was killed
+	scalers   int              // started so far
+	owned     *local.Driver    // of the one owned host
+	rented    *local.Driver    // looks at the machines that the scaler rents
 	host      cloud.Machine
 	at        addresses
 	client    *http.Client
@@ -49,13 +53,22 @@ type addresses struct {
 	Dir, Rented, Image, ImageFile, Token string
 	OwnedAddress, OwnedEngine            string
 	Target, Work                         time.Duration
+	pace
+}
+
+// pace is how quickly the scaler buys, gives back and takes over. The windows
+// are short so that a whole story fits into minutes.
+type pace struct {
+	Min                      float64 // units
+	Lead, Slow, Window, Hold time.Duration
+	LockDelay                time.Duration
 }
 
 // open starts everything and returns once the app serves.
-func open(ctx context.Context, o *Options) (*world, error) {
+func open(ctx context.Context, o *Options, p pace) (*world, error) {
 	w := &world{o: o, dir: o.Dir, client: &http.Client{Timeout: 3 * time.Second}}
-	if os.Getuid() != 0 {
-		return nil, errors.New("cannot make machines: the demonstration needs root (namespaces, cgroups)")
+	if err := possible(o); err != nil {
+		return nil, err
 	}
 	if w.dir == "" {
 		dir, err := os.MkdirTemp("/var/tmp", "spillway-demo-")
@@ -66,10 +79,25 @@ func open(ctx context.Context, o *Options) (*world, error) {
 	} else if err := os.MkdirAll(w.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("cannot make a directory: %w", err)
 	}
+	w.at.pace = p
 	if err := w.start(ctx); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
 	return w, nil
+}
+
+// possible tells what this computer lacks for making machines.
+func possible(o *Options) error {
+	if os.Getuid() != 0 {
+		return errors.New("cannot make machines: the demonstration needs root (namespaces, cgroups)")
+	}
+	if _, err := exec.LookPath("dockerd"); err != nil {
+		return fmt.Errorf("cannot make machines: the demonstration needs a Docker Engine's program (Debian and Ubuntu: apt-get install docker.io): %w", err)
+	}
+	if _, err := os.Stat(o.Consul); err != nil {
+		return fmt.Errorf("cannot start Consul (make consul builds it): %w", err)
+	}
+	return nil
 }
 
 func (w *world) start(ctx context.Context) error {
@@ -91,12 +119,14 @@ func (w *world) prepare(context.Context) error {
 	}
 	_, join, _ := net.SplitHostPort(addrs[4])
 	w.at = addresses{
+		pace:     w.at.pace,
 		JoinPort: join,
 		Consul:   addrs[0], Gateway: addrs[1], Admin: addrs[2], Scaler: addrs[3],
 		Dir: w.dir, Rented: filepath.Join(w.dir, "rented"), Image: image, ImageFile: filepath.Join(w.dir, "image.tar"), Token: token,
 		Target: w.o.Target, Work: w.o.Work,
 	}
-	return nil
+	w.rented, err = local.New(local.Options{Root: w.at.Rented, Init: []string{w.o.Self, "machine-init"}})
+	return err
 }
 
 // freeAddrs are loopback addresses nobody listens on now.
@@ -237,18 +267,36 @@ func (w *world) startGateway(ctx context.Context) error {
 	})
 }
 
+// startScaler starts a scaler with the configuration as it shall be now, and
+// returns once it leads or could.
 func (w *world) startScaler(ctx context.Context) error {
-	file, err := w.configure("scaler.yaml")
-	if err != nil {
-		return err
-	}
-	p, err := w.run("scaler", w.o.Self, "scaler", "run", "--config", file)
+	p, err := w.launchScaler()
 	if err != nil {
 		return err
 	}
 	return p.Wait(ctx, w.at.Scaler, func(ctx context.Context) error {
 		return w.get(ctx, "http://"+w.at.Scaler+"/-/ready", nil)
 	})
+}
+
+// launchScaler starts a scaler and waits for nothing. Each has a log of its own.
+func (w *world) launchScaler(flags ...string) (*process.Process, error) {
+	file, err := w.configure("scaler.yaml")
+	if err != nil {
+		return nil, err
+	}
+	w.scalers++
+	name := fmt.Sprintf("scaler-%d", w.scalers)
+	w.scaler, err = process.Start(name, w.dir, append([]string{w.o.Self, "scaler", "run", "--config", file}, flags...), nil)
+	return w.scaler, err
+}
+
+// stopScaler asks the scaler to end.
+func (w *world) stopScaler() {
+	if w.scaler != nil {
+		w.scaler.Stop(stopGrace)
+		w.scaler = nil
+	}
 }
 
 // awaitApp returns once the gateway answers with the app.
@@ -296,8 +344,8 @@ func (w *world) await(ctx context.Context, limit time.Duration, what string, che
 
 // tails are the last lines of the processes.
 func (w *world) tails() (all string) {
-	for _, p := range w.processes {
-		if p.Name != "consul" {
+	for _, p := range append(w.processes, w.scaler) {
+		if p != nil && p.Name != "consul" {
 			all += "\n--- " + p.Name + ": " + p.Tail()
 		}
 	}
@@ -306,6 +354,7 @@ func (w *world) tails() (all string) {
 
 // close ends everything that was started, whatever state it is in.
 func (w *world) close() error {
+	w.stopScaler()
 	for i := len(w.processes) - 1; i >= 0; i-- {
 		w.processes[i].Stop(stopGrace)
 	}
