@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 // The tests run real Docker Engines, each in network, mount, uts and pid
@@ -77,6 +79,10 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, "left over:", err)
 			code = 1
 		}
+	}
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
 	}
 	os.Exit(code)
 }

@@ -59,6 +59,7 @@ func TestExecTerminalFollowsItsSize(t *testing.T) {
 	s := spec(t, "speak", "1")
 	run(t, x, e, s)
 	in, typed := io.Pipe()
+	defer typed.Close() // ends the goroutine that reads it
 	sizes := make(chan [2]uint)
 	var out buffer
 	type end struct {
