@@ -127,7 +127,11 @@ func (m *Memory) filled(now time.Time, window time.Duration) bool {
 // complete ones. What it has seen is kept for as long as it would have been.
 func (m *Memory) forget() { m.Full = time.Time{} }
 
-// frantic keeps the size of a panic, and returns it while it lasts.
+// frantic keeps the size of a panic, and returns it while it lasts. As in
+// Knative's autoscaler (https://knative.dev/docs/serving/autoscaling/kpa-specific)
+// a panic begins at a multiple of what is ready and never shrinks; unlike there
+// it counts what boots, since sizes are absolute, and lasts until what it has
+// ordered can be there.
 func (m *Memory) frantic(p *Policy, t traffic, o *Observation, now time.Time) (Candidate, bool) {
 	need := p.size(t.panic)
 	if p.PanicRatio > 0 && need >= p.PanicRatio*max(o.Ready, p.Min, 1e-6) {

@@ -32,7 +32,7 @@ func (p *Policy) size(rate float64) float64 {
 
 // WaitProbability is the share of requests that find every unit busy under
 // square-root staffing with this beta: 1/(1 + βΦ(β)/φ(β)), Φ and φ the normal
-// distribution and its density (Halfin and Whitt, 1981, equation 2.3). It is 1
+// distribution and its density (Halfin and Whitt, 1981, proposition 1). It is 1
 // at 0, 0.22 at 1 and 0.027 at 2.
 func WaitProbability(beta float64) float64 {
 	if beta <= 0 {
