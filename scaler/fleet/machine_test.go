@@ -293,3 +293,17 @@ func TestUnwantedMachineIsNotMadeReadyFirst(t *testing.T) {
 		{at: 2, want: WantDrain, change: func(o *MachineObs) { o.Order, o.CloudID = OrderBound, "i-1" }, state: MachineDeleting, effect: DeleteMachine},
 	})
 }
+
+func TestComingIsWhatWasOrderedAndIsWanted(t *testing.T) {
+	coming := map[MachineState]bool{
+		MachinePlanned: true, MachineRequested: true, MachineBooting: true, MachineJoining: true, MachineSettled: true, MachineStarting: true,
+	}
+	for _, s := range machineStates {
+		if (Machine{State: s}).Coming() != coming[s] {
+			t.Errorf("%s: coming %v", s, !coming[s])
+		}
+		if (Machine{State: s, Want: WantDrain}).Coming() {
+			t.Errorf("%s is coming, though it is not wanted", s)
+		}
+	}
+}
