@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -146,6 +147,7 @@ func (g *Gateways) find(ctx context.Context) {
 
 // join notes that a gateway is registered; mu is held.
 func (g *Gateways) join(gw Gateway, now int64) {
+	gw.Admin = strings.TrimSuffix(gw.Admin, "/")
 	p := g.peers[gw.ID]
 	switch {
 	case p == nil:
