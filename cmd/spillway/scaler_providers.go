@@ -26,24 +26,35 @@ import (
 // paceWait is how long a call waits for its turn under a provider's limits.
 const paceWait = 20 * time.Second
 
+// providers are the drivers by name: wrapped, as the controller uses them, and
+// bare those of which more is wanted than a driver does.
+type providers struct {
+	clouds map[string]cloud.Driver
+	owned  map[string]*static.Driver
+	local  map[string]*local.Driver
+}
+
 // scalerClouds makes the providers, each behind the standard wrappers.
-func scalerClouds(ctx context.Context, c *configs.Scaler, audit func(line []byte), count func(provider, op, kind string, took time.Duration)) (clouds map[string]cloud.Driver, owned map[string]*static.Driver, err error) {
-	clouds, owned = map[string]cloud.Driver{}, map[string]*static.Driver{}
+func scalerClouds(ctx context.Context, c *configs.Scaler, audit func(line []byte), count func(provider, op, kind string, took time.Duration)) (*providers, error) {
+	all := &providers{map[string]cloud.Driver{}, map[string]*static.Driver{}, map[string]*local.Driver{}}
 	for _, name := range slices.Sorted(maps.Keys(c.Providers)) {
 		p := c.Providers[name]
 		d, err := newDriver(ctx, c, name, &p)
 		if err != nil {
-			return nil, nil, fmt.Errorf("provider %q: %w", name, err)
+			return nil, fmt.Errorf("provider %q: %w", name, err)
 		}
-		if s, ok := d.(*static.Driver); ok {
-			owned[name] = s
+		switch bare := d.(type) {
+		case *static.Driver:
+			all.owned[name] = bare
+		case *local.Driver:
+			all.local[name] = bare
 		}
-		clouds[name] = cloud.Wrap(d, cloud.Options{
+		all.clouds[name] = cloud.Wrap(d, cloud.Options{
 			DryRun: c.DryRun, Audit: audit, MaxWait: paceWait,
 			Count: func(op, kind string, took time.Duration) { count(name, op, kind, took) },
 		})
 	}
-	return clouds, owned, nil
+	return all, nil
 }
 
 // handOut tells the owners of hosts which of them the ledger has in use: their
@@ -171,7 +182,9 @@ func newSim(p *configs.ScalerProvider) cloud.Driver {
 
 // engineBook knows how each machine's engine is reached.
 type engineBook struct {
-	owned     map[string]docker.Engine // by provider/host
+	owned map[string]docker.Engine // by provider/host
+	// sockets find the engines of local machines that do not run our init.
+	sockets   map[string]func(id string) string // by provider
 	ca        []byte
 	cert, key []byte
 }
@@ -179,8 +192,13 @@ type engineBook struct {
 // enginePort is where machines that ran our init answer.
 const enginePort = "2376"
 
-func newEngineBook(c *configs.Scaler, ca *join.CA) (*engineBook, error) {
-	b := &engineBook{owned: map[string]docker.Engine{}}
+func newEngineBook(c *configs.Scaler, ca *join.CA, machines map[string]*local.Driver) (*engineBook, error) {
+	b := &engineBook{owned: map[string]docker.Engine{}, sockets: map[string]func(string) string{}}
+	for name, d := range machines {
+		if ca == nil {
+			b.sockets[name] = d.Socket
+		}
+	}
 	for name, p := range c.Providers {
 		for i := range p.Hosts {
 			e, err := hostEngine(&p.Hosts[i])
@@ -220,6 +238,9 @@ func (b *engineBook) of(m fleet.Machine) docker.Engine {
 	if e, ok := b.owned[m.Provider+"/"+m.CloudID]; ok {
 		e.ID = m.ID
 		return e
+	}
+	if socket := b.sockets[m.Provider]; socket != nil {
+		return docker.Engine{ID: m.ID, Host: "unix://" + socket(m.CloudID)}
 	}
 	return docker.Engine{ID: m.ID, Host: "tcp://" + m.Address + ":" + enginePort, CA: b.ca, Cert: b.cert, Key: b.key}
 }

@@ -16,7 +16,6 @@ import (
 	"spillway/configs"
 	"spillway/scaler"
 	"spillway/scaler/api"
-	"spillway/scaler/cloud/static"
 	"spillway/scaler/docker"
 	"spillway/scaler/fleet"
 	"spillway/scaler/leader"
@@ -134,17 +133,18 @@ func (s *scalerProcess) down(ctx context.Context, stop func()) int {
 // it starts, the API and, if configured, the machines' join server. All end
 // with run.
 type scalerProcess struct {
-	cfg      *configs.Scaler
-	log      *slog.Logger
-	settings *scaler.Settings
-	env      scaler.Env
-	elector  leader.Elector
-	signals  *signalSources
-	engines  *docker.Engines
-	join     *joinSite // nil: machines do not phone home
-	meter    *metrics.Metrics
-	audit    *auditLog
-	control  *scaler.Controller
+	cfg       *configs.Scaler
+	log       *slog.Logger
+	settings  *scaler.Settings
+	env       scaler.Env
+	elector   leader.Elector
+	providers *providers
+	signals   *signalSources
+	engines   *docker.Engines
+	join      *joinSite // nil: machines do not phone home
+	meter     *metrics.Metrics
+	audit     *auditLog
+	control   *scaler.Controller
 }
 
 func newScalerProcess(ctx context.Context, cfg *configs.Scaler, log *slog.Logger) (*scalerProcess, error) {
@@ -189,6 +189,10 @@ func (s *scalerProcess) openConsul(context.Context) error {
 	if err != nil {
 		return err
 	}
+	if s.cfg.DryRun {
+		// One that only looks must not keep another one from leading.
+		s.elector = leader.Always{Address: scalerAdvertise(s.cfg), Begun: time.Now()}
+	}
 	s.env.Leader = s.elector
 	s.env.Registry, err = newRegistries(s.cfg, s.settings)
 	return err
@@ -221,12 +225,15 @@ func scalerAdvertise(c *configs.Scaler) string {
 }
 
 func (s *scalerProcess) openProviders(ctx context.Context) (err error) {
-	var owned map[string]*static.Driver
-	s.env.Clouds, owned, err = scalerClouds(ctx, s.cfg, s.audit.line, s.meter.Cloud)
-	if !s.cfg.DryRun {
-		s.env.Loaded = func(machines []fleet.Machine) { handOut(ctx, s.log, s.cfg.Cluster, owned, machines) }
+	s.providers, err = scalerClouds(ctx, s.cfg, s.audit.line, s.meter.Cloud)
+	if err != nil {
+		return err
 	}
-	return err
+	s.env.Clouds = s.providers.clouds
+	if !s.cfg.DryRun {
+		s.env.Loaded = func(machines []fleet.Machine) { handOut(ctx, s.log, s.cfg.Cluster, s.providers.owned, machines) }
+	}
+	return nil
 }
 
 func (s *scalerProcess) openJoin(context.Context) (err error) {
@@ -236,7 +243,7 @@ func (s *scalerProcess) openJoin(context.Context) (err error) {
 		}
 		s.env.UserData, s.env.Stages = s.join.userData, s.join.stages
 	}
-	book, err := newEngineBook(s.cfg, s.join.authority())
+	book, err := newEngineBook(s.cfg, s.join.authority(), s.providers.local)
 	if err != nil {
 		return err
 	}
