@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"syscall"
@@ -60,6 +59,32 @@ func (d *Driver) boot(ctx context.Context, r *record) error {
 	return r.save(d.machineDir(r.ID))
 }
 
+// resumeWait is how long a list waits for a machine that somebody works on.
+const resumeWait = 3 * pollEvery
+
+// resume goes on making machines whose making ended with the process that did
+// it. A cloud does so by itself; here it falls to whoever lists them, because
+// nobody creates a machine again that is listed. A driver that offers nothing
+// only looks. Failures show in the machine's state, and the next list tries
+// again.
+func (d *Driver) resume(ctx context.Context, all []*record) {
+	for _, r := range all {
+		if len(d.o.Offerings) == 0 || r.Want != wantRunning || !r.Started.IsZero() {
+			continue
+		}
+		brief, cancel := context.WithTimeout(ctx, resumeWait)
+		_ = d.withMachine(brief, r.ID, func(now *record) error {
+			if now.Want != wantRunning || !now.Started.IsZero() {
+				return nil
+			}
+			err := d.boot(ctx, now)
+			*r = *now
+			return err
+		})
+		cancel()
+	}
+}
+
 // ensureInit starts the machine's first program unless it runs.
 func (d *Driver) ensureInit(ctx context.Context, r *record) (pid int, fresh bool, err error) {
 	dir := d.machineDir(r.ID)
@@ -98,9 +123,9 @@ func (d *Driver) launch(dir string) (pid int, err error) {
 		return 0, err
 	}
 	defer log.Close()
-	program, err := exec.LookPath(d.o.Init[0])
+	program, err := lookup(d.o.Init[0])
 	if err != nil {
-		return 0, fmt.Errorf("cannot find the machines' init: %w", err)
+		return 0, err
 	}
 	null, err := os.Open(os.DevNull)
 	if err != nil {
@@ -112,6 +137,8 @@ func (d *Driver) launch(dir string) (pid int, err error) {
 	defer d.mu.Unlock()
 	p, err := os.StartProcess(program, append(slices.Clone(d.o.Init), dir), &os.ProcAttr{
 		Dir: "/", Files: []*os.File{null, log, log},
+		// Nothing of ours: the scaler's environment holds its secrets.
+		Env: []string{"PATH=" + os.Getenv("PATH") + ":/usr/sbin:/sbin", "HOME=/root"},
 		Sys: &syscall.SysProcAttr{
 			Setsid:     true,
 			Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
@@ -123,6 +150,19 @@ func (d *Driver) launch(dir string) (pid int, err error) {
 	pid = p.Pid
 	d.children[pid] = true
 	return pid, p.Release()
+}
+
+// able returns why no machine can be made here.
+func (d *Driver) able() error {
+	if os.Geteuid() != 0 {
+		return errors.New("cannot make machines: only root can")
+	}
+	for _, program := range []string{d.o.Dockerd, "ip", "nsenter", "unshare", "iptables"} {
+		if _, err := lookup(program); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // reap collects children that ended. Machines whose parent died are the

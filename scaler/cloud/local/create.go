@@ -31,6 +31,9 @@ func (d *Driver) Create(ctx context.Context, r cloud.CreateRequest) ([]cloud.Mac
 	if err != nil {
 		return nil, err
 	}
+	if err := d.able(); err != nil {
+		return nil, failed("create", cloud.Auth, err)
+	}
 	var b *batch
 	err = d.withRoot(ctx, func() error {
 		b, err = d.reserve(ctx, &r)

@@ -104,6 +104,7 @@ func (d *Driver) List(ctx context.Context, tags map[string]string) ([]cloud.Mach
 	if err != nil {
 		return nil, failed("list", cloud.Transient, err)
 	}
+	d.resume(ctx, all)
 	var machines []cloud.Machine
 	for _, r := range all {
 		if m := d.machine(r); m.HasTags(tags) {

@@ -268,21 +268,30 @@ func TestAMachineComesBackAfterStopAndAfterDeath(t *testing.T) {
 	}
 }
 
-func TestAMachineWaitsForAListThatIsBehind(t *testing.T) {
+func TestAMachineWaitsForAListAndRevivesItsEngine(t *testing.T) {
 	t.Parallel()
 	f := newOffice(t, options(newRoot(t)))
 	f.lag = 700 * time.Millisecond
 	m := f.order("lagging", "a", 1, time.Hour)[0]
 	await(t, "settle", func() error { return errUnless(slices.Contains(f.stagesOf(m.ID), machine.Settled)) })
-	kill := exec.CommandContext(t.Context(), "nsenter", "--pid=/proc/"+strconv.Itoa(f.d.InitPID(m.ID))+"/ns/pid",
-		"--mount=/proc/"+strconv.Itoa(f.d.InitPID(m.ID))+"/ns/mnt", "sh", "-c", "kill -KILL $(cat /run/docker.pid)")
-	if out, err := kill.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	scaler := f.scaler()
+	for range 3 { // an engine that ends is started anew
+		killEngine(t, f.d, m.ID)
+		await(t, "ping", func() error { return ping(scaler, engineURL(m)) })
 	}
+	killEngine(t, f.d, m.ID)
 	await(t, "end", func() error { return errUnless(state(t, f.d, m.ID).State == cloud.Stopped) })
 	if got := state(t, f.d, m.ID).Reason; got != machine.EndedEngine {
-		t.Errorf("a machine whose engine was killed ended: %q", got)
+		t.Errorf("a machine whose engine does not live ended: %q", got)
 	}
+}
+
+// killEngine ends a machine's dockerd and waits until it has.
+func killEngine(t *testing.T, d *local.Driver, id string) {
+	t.Helper()
+	of := "/proc/" + strconv.Itoa(d.InitPID(id)) + "/ns/"
+	in := []string{"--pid=" + of + "pid", "--mount=" + of + "mnt", "sh", "-c", "kill -KILL $(cat /run/docker.pid) && rm /run/docker.pid"}
+	await(t, "kill", func() error { return exec.CommandContext(t.Context(), "nsenter", in...).Run() })
 }
 
 func TestTheLeaseEndsOnlyWhatNobodyUses(t *testing.T) {

@@ -238,11 +238,28 @@ func (d *Driver) removeSwitch(ctx context.Context) error {
 
 // run executes a program and returns what it complained about.
 func run(ctx context.Context, input, program string, args ...string) error {
-	cmd := exec.CommandContext(ctx, program, args...)
+	path, err := lookup(program)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Stdin = strings.NewReader(input)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("cannot run %s %s: %w: %s", program, strings.Join(args, " "), err, bytes.TrimSpace(out))
 	}
 	return nil
+}
+
+// lookup finds a program, also where Debian keeps those of root.
+func lookup(program string) (path string, err error) {
+	for _, dir := range []string{"", "/usr/sbin/", "/sbin/"} {
+		if path, err = exec.LookPath(dir + program); err == nil {
+			return path, nil
+		}
+		if strings.Contains(program, "/") {
+			break
+		}
+	}
+	return "", fmt.Errorf("cannot find program %q: install it", program)
 }

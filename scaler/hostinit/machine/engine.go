@@ -30,6 +30,10 @@ type engine struct {
 	pid    int
 	exit   <-chan unix.WaitStatus
 	http   *http.Client
+	// revived is how often it was started anew; counting that requests are
+	// counted already.
+	revived  int
+	counting bool
 }
 
 func (e *engine) configFile() string { return filepath.Join(e.m.h.Dir, "daemon.json") }
@@ -82,8 +86,11 @@ func (m *Machine) startEngine(ctx context.Context) error {
 func (m *Machine) meterFrom(ctx context.Context) error {
 	if m.client == nil || m.c.Lease.Idle <= 0 {
 		m.meter = nil
+	}
+	if m.meter == nil || m.engine.counting {
 		return nil
 	}
+	m.engine.counting = true
 	if err := m.meter.setUp(ctx); err != nil {
 		m.h.Log.Warn("the lease cannot end this machine", "error", err)
 		m.meter = nil

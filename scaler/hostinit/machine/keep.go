@@ -29,9 +29,11 @@ func (m *Machine) keep(ctx context.Context) (reason string) {
 		select {
 		case <-ctx.Done():
 			return EndedAsked
-		case <-m.engine.exit:
+		case status := <-m.engine.exit:
 			m.engine.pid = 0
-			return EndedEngine
+			if err := m.revive(ctx, status.ExitStatus()); err != nil {
+				return EndedEngine
+			}
 		case <-tick.C:
 			if l.look(m.requests(ctx), m.contact(ctx)) {
 				return EndedLease
@@ -39,6 +41,22 @@ func (m *Machine) keep(ctx context.Context) (reason string) {
 		}
 	}
 }
+
+// revive starts an engine that ended by itself anew, which starts the containers
+// that are to be restarted. Three times in a life: what ends more often has a
+// cause that a new machine may not have.
+func (m *Machine) revive(ctx context.Context, status int) error {
+	m.h.Log.Error("the engine ended", "status", status, "revived", m.engine.revived)
+	if m.engine.revived == maxRevived {
+		return errors.New("the engine does not live")
+	}
+	m.engine.revived++
+	limited, cancel := context.WithTimeout(ctx, m.c.deadline(Docker))
+	defer cancel()
+	return m.startEngine(limited)
+}
+
+const maxRevived = 3
 
 // contact reaches for the scaler.
 func (m *Machine) contact(ctx context.Context) error {
