@@ -27,7 +27,6 @@ ports { dns = -1 grpc = -1 grpc_tls = -1 serf_wan = -1 }
 disable_update_check = true
 check_update_interval = "0s"
 leave_on_terminate = false
-limits { txn_max_req_len = 4194304 }
 acl {
   enabled = true
   default_policy = "deny"
