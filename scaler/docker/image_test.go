@@ -234,14 +234,15 @@ func TestImagePullEndsWithItsLastCaller(t *testing.T) {
 
 func TestImageSourceWithoutProgressIsGivenUp(t *testing.T) {
 	_, e := world(t)
-	m := startMirror(t, useMachine(t, "one").host)
-	m.hold = make(chan struct{})
-	defer close(m.hold)
-	x := New(Options{PullIdle: 300 * time.Millisecond})
+	stuck, good := startMirror(t, useMachine(t, "one").host), startMirror(t, useMachine(t, "one").host)
+	stuck.hold = make(chan struct{})
+	defer close(stuck.hold)
+	x := New(Options{PullIdle: 2 * time.Second})
 	defer x.Close()
-	unload(t, x, e, probeName)
-	ok(t, x.Image(t.Context(), e, probeName, []string{m.host, archive(t)}))
-	err := x.Image(t.Context(), e, "lab/stuck:1", []string{m.host})
+	name := "lab/late:1"
+	t.Cleanup(func() { unload(t, x, e, name) })
+	ok(t, x.Image(t.Context(), e, name, []string{stuck.host, good.host}))
+	err := x.Image(t.Context(), e, "lab/stuck:1", []string{stuck.host})
 	wants(t, err, ErrNoImage)
 	wants(t, err, errIdle)
 }
