@@ -53,8 +53,7 @@ func (t *terminal) demoCrash(args []string) int {
 	fs.StringVar(&o.Dir, "dir", "", "`DIRECTORY` for logs and machines, kept afterwards (default: a temporary one, removed)")
 	fs.Float64Var(&o.Rate, "rate", o.Rate, "requests a second, all the time")
 	fs.IntVar(&o.Machines, "machines", o.Machines, "bought, and given back later")
-	fs.IntVar(&o.Kills, "kills", o.Kills, "most kills while machines are bought, and while they are given back")
-	fs.BoolVar(&o.EachStep, "each-step", o.EachStep, "every kind of step has to be hit, before it was done and after")
+	fs.IntVar(&o.Rounds, "rounds", o.Rounds, "kills before, and kills after, each kind of step")
 	fs.DurationVar(&o.Absent, "absent", o.Absent, "time without any scaler (0: leave that out)")
 	if code, done := t.parse(fs, args, 0); done {
 		return code

@@ -256,24 +256,30 @@ func (w *workers) lane(key string) chan struct{} {
 	return w.lanes[key]
 }
 
-// crashAt ends this process by SIGKILL before or after its n-th effect, for
-// tests of what another one makes of it: "before:7", "after:7".
+// crashAt ends this process by SIGKILL before or after its n-th effect, or its
+// first one of a kind, for tests of what another one makes of it: "before:7",
+// "after:register".
 func crashAt(text string) (func(fleet.Effect, bool), error) {
 	if text == "" {
 		return nil, nil
 	}
-	side, number, _ := strings.Cut(text, ":")
-	n, err := strconv.Atoi(number)
-	if err != nil || (side != "before" && side != "after") {
-		return nil, fmt.Errorf("cannot crash at %q: want before:N or after:N", text)
+	side, what, _ := strings.Cut(text, ":")
+	n, err := strconv.Atoi(what)
+	kind := fleet.Kind(what)
+	if err == nil {
+		kind = ""
+	} else {
+		n = 1
 	}
-	var before, after atomic.Int64
+	if what == "" || (side != "before" && side != "after") {
+		return nil, fmt.Errorf("cannot crash at %q: want before:N, after:N, before:KIND or after:KIND", text)
+	}
+	var count atomic.Int64
 	return func(e fleet.Effect, done bool) {
-		count := &before
-		if done {
-			count = &after
+		if done != (side == "after") || (kind != "" && e.Kind != kind) {
+			return
 		}
-		if at := count.Add(1); int(at) == n && done == (side == "after") {
+		if int(count.Add(1)) == n {
 			fmt.Fprintf(os.Stderr, "crash-at: %s %s %s\n", side, e.Kind, e.ID)
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		}

@@ -9,14 +9,13 @@ import (
 
 	"spillway/scaler/cloud"
 	"spillway/scaler/docker"
-	"spillway/scaler/ledger"
 )
 
 // census is what there is at one instant, and what the ledger says there is.
 type census struct {
 	machines   map[string]cloud.Machine // rented ones, by the cloud's id
 	containers map[string]container     // by the engine's id
-	records    ledger.Records
+	records    *records
 }
 
 // container of the app, on an engine that answered.
@@ -42,7 +41,7 @@ func (c *crasher) census(ctx context.Context) (*census, error) {
 		s.look(ctx, engines, docker.Engine{ID: m.ID, Host: "unix://" + c.rented.Socket(m.ID)})
 	}
 	// Last: what was there by now was written down before it was made.
-	s.records, err = ledger.Load(ctx, c.store)
+	s.records, err = c.ledger(ctx)
 	return s, err
 }
 
@@ -68,17 +67,17 @@ func (s *census) faults(servers int) []string {
 
 func (s *census) orphans() (all []string) {
 	known := map[string]bool{}
-	for _, m := range s.records.Machines {
+	for _, m := range s.records.machines {
 		known[m.CloudID] = true
 	}
 	for id, m := range s.machines {
-		_, ordered := s.records.Orders[m.Tags[cloud.TagOrder]]
+		_, ordered := s.records.orders[m.Tags[cloud.TagOrder]]
 		if !known[id] && !ordered {
 			all = append(all, "orphan: machine "+m.Name)
 		}
 	}
 	for _, c := range s.containers {
-		if _, ok := s.records.Instances[c.instance]; !ok {
+		if _, ok := s.records.instances[c.instance]; !ok {
 			all = append(all, "orphan: container "+c.name)
 		}
 	}
@@ -91,7 +90,7 @@ func (s *census) doubles(servers int) (all []string) {
 		made[m.Tags[cloud.TagOrder]]++
 	}
 	for order, n := range made {
-		if o, ok := s.records.Orders[order]; ok && n > len(o.Slots) {
+		if o, ok := s.records.orders[order]; ok && n > len(o.Slots) {
 			all = append(all, fmt.Sprintf("double: %d machines of order %s for %d", n, order, len(o.Slots)))
 		}
 	}

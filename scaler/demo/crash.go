@@ -16,15 +16,14 @@ type CrashOptions struct {
 	Dir      string        // for everything that is written; "" a temporary one, removed at the end
 	Rate     float64       // requests a second, all the time
 	Machines int           // bought, and given back later
-	Kills    int           // most kills while they are bought, and most while they are given back
-	EachStep bool          // every kind of step has to be hit, before it was done and after
+	Rounds   int           // kills before and after each kind of step
 	Absent   time.Duration // how long there is no scaler at all; 0 leaves that out
 	Out      io.Writer
 }
 
 // DefaultCrash is the run of `make crash-matrix`: about four minutes.
 func DefaultCrash() CrashOptions {
-	return CrashOptions{Rate: 50, Machines: 2, Kills: 40, EachStep: true, Absent: time.Minute}
+	return CrashOptions{Rate: 50, Machines: 2, Rounds: 2, Absent: time.Minute}
 }
 
 // brisk is the pace of a run with many restarts. What a dead leader held is
@@ -49,10 +48,7 @@ func Crash(ctx context.Context, o CrashOptions) (err error) {
 			err = e
 		}
 	}()
-	c, err := newCrasher(w, &o)
-	if err != nil {
-		return err
-	}
+	c := newCrasher(w, &o)
 	fmt.Fprintf(o.Out, "machines, gateway, Consul and scaler run; the app serves %g requests a second.\n", o.Rate)
 	r, err := c.play(ctx)
 	if err != nil {
@@ -91,7 +87,7 @@ func (c *crasher) play(ctx context.Context) (*report.Report, error) {
 // trial is what happens, in order. The ends of the kills are the starting
 // points of what comes next, so the first failure ends it.
 func (c *crasher) trial(ctx context.Context) error {
-	if err := c.reach(ctx, "buying", c.o.Machines); err != nil {
+	if err := c.reach(ctx, buying(), c.o.Machines); err != nil {
 		return err
 	}
 	if err := c.wipe(ctx); err != nil {
@@ -102,5 +98,5 @@ func (c *crasher) trial(ctx context.Context) error {
 			return err
 		}
 	}
-	return c.reach(ctx, "giving back", 0)
+	return c.reach(ctx, givingBack(), 0)
 }

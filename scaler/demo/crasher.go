@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"spillway/internal/process"
-	"spillway/scaler/ledger"
 )
 
 const (
@@ -24,61 +23,59 @@ const (
 // crasher kills scalers and notes what the others make of it.
 type crasher struct {
 	*world
-	o     *CrashOptions
-	store ledger.Store // the scaler's ledger, read behind its back
-	seen  *trial
+	o    *CrashOptions
+	seen *trial
 }
 
-func newCrasher(w *world, o *CrashOptions) (*crasher, error) {
-	client, err := ledger.ConsulConfig{Address: w.at.Consul}.Client()
-	if err != nil {
-		return nil, err
-	}
-	return &crasher{world: w, o: o, store: ledger.NewConsul(client, ledgerPrefix), seen: newTrial()}, nil
+func newCrasher(w *world, o *CrashOptions) *crasher {
+	return &crasher{world: w, o: o, seen: newTrial()}
 }
 
-// ledgerPrefix is where the scaler keeps its records, as configured by default.
-const ledgerPrefix = "spillway/scaler/" + cluster + "/ledger"
-
-// reach asks for so many rented machines, and kills every scaler at its next
-// step until none is left; then one is let work, to see that it converges.
+// reach asks for so many rented machines and kills scalers on the way there, one
+// before and one after each of these kinds of steps, as often as there are
+// machines to take it. Then one is let work, to see that it converges.
 //
-// Each scaler is told to die before its first step; the next one to die after
-// its first. Where that would go round in circles, because what a step found
-// out is remembered by nobody, the next one lives one step longer.
-func (c *crasher) reach(ctx context.Context, phase string, machines int) error {
+// Kinds and not numbers say where they die: what a step found out is remembered
+// by nobody who died, so steps are repeated, and numbers would go round in
+// circles.
+func (c *crasher) reach(ctx context.Context, p phase, machines int) error {
 	c.kill(c.scaler)
 	c.at.Min = float64(1+machines) * machineCPU
-	hits := map[string]int{}
-	for n := range c.o.Kills {
-		side := []string{"before", "after"}[n%2]
-		p, err := c.launchScaler("--crash-at", fmt.Sprintf("%s:%d", side, 1+most(hits, side)))
+	for _, k := range c.plan(p) {
+		s, err := c.launchScaler("--crash-at", k.side+":"+k.step)
 		if err != nil {
 			return err
 		}
-		died, err := c.awaitDeath(ctx, p, machines)
+		died, err := c.awaitDeath(ctx, s, machines)
 		if err != nil {
-			return fmt.Errorf("%s, kill %d: %w", phase, n+1, err)
+			return fmt.Errorf("while %s, to be killed %s %s: %w", p.name, k.side, k.step, err)
 		}
-		if !died {
-			break
+		if died {
+			c.autopsy(ctx, s, k)
 		}
-		k := c.autopsy(ctx, p, phase, side)
-		hits[side] = c.seen.times(k) - 1
+		c.kill(c.scaler)
 	}
-	c.kill(c.scaler)
 	if err := c.startScaler(ctx); err != nil {
 		return err
 	}
-	err := c.await(ctx, reachLimit, fmt.Sprintf("%d machines are rented and used after %s", machines, phase), func(ctx context.Context) error {
+	err := c.await(ctx, reachLimit, fmt.Sprintf("%d machines are rented and used after %s", machines, p.name), func(ctx context.Context) error {
 		return c.reached(ctx, machines)
 	})
-	c.seen.converged = append(c.seen.converged, outcome{phase, err == nil})
+	c.seen.converged = append(c.seen.converged, outcome{p.name, err == nil})
 	return err
 }
 
-// most is how often the last step was hit on this side before, at most three.
-func most(hits map[string]int, side string) int { return min(hits[side], 3) }
+// plan is where scalers are to die, in order.
+func (c *crasher) plan(p phase) (all []death) {
+	for _, step := range p.steps {
+		for range c.o.Rounds {
+			for _, side := range []string{"before", "after"} {
+				all = append(all, death{phase: p.name, side: side, step: string(step)})
+			}
+		}
+	}
+	return all
+}
 
 // awaitDeath watches until a scaler has died, or has nothing left to do.
 func (c *crasher) awaitDeath(ctx context.Context, p *process.Process, machines int) (died bool, err error) {
@@ -120,12 +117,12 @@ func (c *crasher) reached(ctx context.Context, machines int) error {
 	if err != nil {
 		return err
 	}
-	r, err := ledger.Load(ctx, c.store)
+	r, err := c.ledger(ctx)
 	if err != nil {
 		return err
 	}
-	if len(all) != machines || n != 1+machines || len(r.Machines) != 1+machines || len(r.Instances) != 1+machines {
-		return fmt.Errorf("%d machines rented, %d servers in traffic, %d machines and %d instances in the ledger", len(all), n, len(r.Machines), len(r.Instances))
+	if len(all) != machines || n != 1+machines || len(r.machines) != 1+machines || len(r.instances) != 1+machines {
+		return fmt.Errorf("%d machines rented, %d servers in traffic, %d machines and %d instances in the ledger", len(all), n, len(r.machines), len(r.instances))
 	}
 	return nil
 }
@@ -144,26 +141,20 @@ func (c *crasher) kill(p *process.Process) {
 // autopsy notes at which step a scaler died and what there is now. Then its
 // session ends: Consul itself would take 10 to 20 s for that, in which nothing
 // could happen.
-func (c *crasher) autopsy(ctx context.Context, p *process.Process, phase, side string) death {
-	d := death{phase: phase, side: side, step: "unknown"}
-	for line := range strings.Lines(p.Tail()) {
-		if _, text, ok := strings.Cut(line, "crash-at: "); ok {
-			if words := strings.Fields(text); len(words) == 3 {
-				d.step, d.id = words[1], words[2]
-			}
-		}
+func (c *crasher) autopsy(ctx context.Context, p *process.Process, d death) {
+	if _, text, ok := strings.Cut(p.Tail(), "crash-at: "); ok {
+		d.id = text[strings.LastIndexByte(text, ' ')+1:]
+	} else {
+		d.faults = append(d.faults, "it ended by itself: "+p.Tail())
 	}
 	now, err := c.census(ctx)
 	if err != nil {
 		d.faults = append(d.faults, "cannot look: "+err.Error())
 	} else {
-		d.faults = now.faults(1 + c.o.Machines)
+		d.faults = append(d.faults, now.faults(1+c.o.Machines)...)
 	}
-	c.seen.died(d)
-	fmt.Fprintf(c.o.Out, "%3d  %-11s killed %-6s %-17s %-18s  %s\n", len(c.seen.deaths), phase, side, d.step, d.id, orGood(d.faults))
-	c.scaler = nil
-	c.endSessions()
-	return d
+	c.seen.deaths = append(c.seen.deaths, d)
+	fmt.Fprintf(c.o.Out, "%3d  %-11s killed %-6s %-17s %-18s  %s\n", len(c.seen.deaths), d.phase, d.side, d.step, d.id, orGood(d.faults))
 }
 
 func (c *crasher) endSessions() {
@@ -183,7 +174,7 @@ func (c *crasher) endSessions() {
 // up again from the cloud's lists and the containers' labels.
 func (c *crasher) wipe(ctx context.Context) error {
 	return c.without(ctx, "ledger wiped", func(ctx context.Context) error {
-		if err := c.do(ctx, http.MethodDelete, "http://"+c.at.Consul+"/v1/kv/"+ledgerPrefix+"/?recurse"); err != nil {
+		if err := c.do(ctx, http.MethodDelete, "http://"+c.at.Consul+"/v1/kv/"+ledgerPrefix+"?recurse"); err != nil {
 			return err
 		}
 		return c.await(ctx, reachLimit, "the ledger knows everything again", func(ctx context.Context) error {

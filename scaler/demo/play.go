@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sort"
@@ -219,7 +220,7 @@ func (w *world) registered(ctx context.Context) (left []string) {
 func (w *world) keys(ctx context.Context) (left []string) {
 	var keys []string
 	err := w.get(ctx, "http://"+w.at.Consul+"/v1/kv/?keys", &keys)
-	if err != nil && !strings.Contains(err.Error(), "answers 404") {
+	if err != nil && !isStatus(err, http.StatusNotFound) {
 		return []string{err.Error()}
 	}
 	for _, k := range keys {

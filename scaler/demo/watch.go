@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -30,7 +31,7 @@ func (w *world) get(ctx context.Context, url string, into any) error {
 	case err != nil:
 		return fmt.Errorf("cannot read the answer of %q: %w", url, err)
 	case resp.StatusCode != http.StatusOK:
-		return fmt.Errorf("%q answers %d: %.200s", url, resp.StatusCode, body)
+		return &statusError{url, resp.StatusCode, string(body[:min(len(body), 200)])}
 	case into == nil:
 		return nil
 	}
@@ -38,6 +39,20 @@ func (w *world) get(ctx context.Context, url string, into any) error {
 		return fmt.Errorf("cannot read the answer of %q: %w", url, err)
 	}
 	return nil
+}
+
+// statusError is an answer that is not 200.
+type statusError struct {
+	url  string
+	code int
+	body string
+}
+
+func (e *statusError) Error() string { return fmt.Sprintf("%q answers %d: %s", e.url, e.code, e.body) }
+
+func isStatus(err error, code int) bool {
+	var e *statusError
+	return errors.As(err, &e) && e.code == code
 }
 
 // do sends a request that has no body.
