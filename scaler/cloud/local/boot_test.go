@@ -30,7 +30,7 @@ func await(t *testing.T, what string, f func() error) time.Duration {
 		if err == nil {
 			return time.Since(start)
 		}
-		if time.Since(start) > 20*time.Second {
+		if time.Since(start) > 40*time.Second {
 			t.Fatalf("%s: %v", what, err)
 		}
 		//arch:allow sleep: another process is waited for, which tells nobody

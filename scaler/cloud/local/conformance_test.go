@@ -11,7 +11,7 @@ func TestTheDriverKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	cloudtest.Run(t, cloudtest.Setup{
 		New: func(t *testing.T) cloudtest.Account {
-			return cloudtest.Account{Driver: newDriver(t, options(newRoot(t)))}
+			return cloudtest.Account{Driver: newDriver(t, idle(newRoot(t)))}
 		},
 		Boot: 20 * time.Second, End: 20 * time.Second, Batch: 2, Many: 4,
 	})

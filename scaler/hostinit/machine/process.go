@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -69,14 +70,18 @@ func (p *processes) collect() {
 	}
 }
 
+const maxOutput = 1 << 20
+
 // output runs a program to its end and returns what it printed. If the context
 // ends first, the program is killed.
 func (p *processes) output(ctx context.Context, argv ...string) (string, error) {
-	out, err := os.CreateTemp("", "spillway-out-*")
+	// In memory: a machine that is cut short leaves no file. Not a pipe: what a
+	// program leaves running must not keep us waiting for its end.
+	fd, err := unix.MemfdCreate("output", unix.MFD_CLOEXEC)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("cannot run %s: %w", strings.Join(argv, " "), err)
 	}
-	defer os.Remove(out.Name())
+	out := os.NewFile(uintptr(fd), "output")
 	defer out.Close()
 	pid, exit, err := p.start(out, argv...)
 	if err != nil {
@@ -90,7 +95,7 @@ func (p *processes) output(ctx context.Context, argv ...string) (string, error) 
 		<-exit
 		return "", fmt.Errorf("cannot wait for %s: %w", strings.Join(argv, " "), ctx.Err())
 	}
-	text, err := os.ReadFile(out.Name())
+	text, err := io.ReadAll(io.NewSectionReader(out, 0, maxOutput))
 	if err == nil && status != 0 {
 		err = fmt.Errorf("cannot run %s: status %d: %s", strings.Join(argv, " "), status.ExitStatus(), bytes.TrimSpace(text))
 	}
