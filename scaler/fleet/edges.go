@@ -85,10 +85,10 @@ func InstanceEdges() []Edge {
 		{"starting", "registering", "its container runs"},
 		{"starting", "leaving", "no longer wanted"},
 		{"starting", "draining", "no longer wanted, and had served before a restart"},
-		{"registering", "checking", "the registry took it"},
+		{"registering", "checking", "the registry took it, or shows it"},
 		{"registering", "starting", "its container ended"},
-		{"registering", "leaving", "no longer wanted"},
-		{"registering", "draining", "no longer wanted, and had served before a restart"},
+		{"registering", "leaving", "no longer wanted, and not registered"},
+		{"registering", "draining", "no longer wanted, and may be registered"},
 		{"checking", "serving", "its check passes"},
 		{"checking", "starting", "its container ended"},
 		{"checking", "draining", "no longer wanted"},
@@ -99,7 +99,8 @@ func InstanceEdges() []Edge {
 		{"draining", "leaving", "all gateways told and none in flight; deadline Drain; its container ended"},
 		{"leaving", "stopping", "deregistered"},
 		{"stopping", "gone", "removed, or ends with its machine"},
-		{"failed", "leaving", "a tick later"},
+		{"failed", "leaving", "a tick later, if nothing is sent to it"},
+		{"failed", "draining", "a tick later, if gateways may send to it"},
 		{"gone", "stopping", "its container still runs"},
 	}
 	return append(

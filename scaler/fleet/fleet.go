@@ -194,6 +194,8 @@ type Instance struct {
 	// Blamed: it failed in a way its machine may be the cause of; the planner
 	// then prefers other machines for the app.
 	Blamed bool `json:",omitempty"`
+	// Ending: it failed, and leaves whatever is wanted.
+	Ending bool `json:",omitempty"`
 	Attempts
 	// Times of the first passing check and the first request, zero until then.
 	Healthy, FirstRequest time.Time

@@ -14,9 +14,9 @@ import "time"
 //	  |         | served       |             ---- draining --------
 //	  |         |              |                     |  all gateways told and none in
 //	  |         v              v                     v  flight; deadline; container ended
-//	  |          --------------------------------> leaving <--- a tick later --- failed
-//	  | unwanted, or its                             |  deregistered
-//	  v machine takes none                           v
+//	  |          --------------------------------> leaving <-- a tick later --- failed, or
+//	  | unwanted, or its                             |  deregistered      draining if it
+//	  v machine takes none                           v                    may have traffic
 //	 gone <--- removed, or ends with its machine -- stopping
 //
 //	from starting, registering, checking, serving and draining:
@@ -49,6 +49,7 @@ func (i *Instance) enter(s InstanceState, reason string, now time.Time) {
 func (i *Instance) fail(reason string, blamed bool, now time.Time) {
 	i.enter(InstanceFailed, reason, now)
 	i.Blamed = i.Blamed || blamed
+	i.Ending = true
 }
 
 // broken tells that nothing runs on the machine any more, or nothing that could
@@ -68,7 +69,9 @@ func (obs *InstanceObs) departing() bool {
 }
 
 // unwanted tells that the instance is to leave.
-func (i *Instance) unwanted(obs InstanceObs) bool { return i.Want == WantDrain || obs.departing() }
+func (i *Instance) unwanted(obs InstanceObs) bool {
+	return i.Want == WantDrain || i.Ending || obs.departing()
+}
 
 // ended tells that the container is known not to run since the state was
 // entered.
@@ -99,9 +102,7 @@ func (i *Instance) hop(obs InstanceObs, t Timings, now time.Time) {
 	case InstanceStopping:
 		i.stopping(obs, t, now)
 	case InstanceFailed:
-		if now.After(i.Since) {
-			i.enter(InstanceLeaving, i.Reason, now)
-		}
+		i.failed(obs, now)
 	case InstanceGone:
 		if i.running(obs) && !obs.broken() {
 			i.enter(InstanceStopping, "still there", now)

@@ -17,12 +17,12 @@ func (i *Instance) draining(obs InstanceObs, t Timings, now time.Time) {
 		i.undrain(now)
 		return
 	}
-	i.drained(obs, t)
+	i.drained(obs, t, now)
 	switch {
 	case i.fresh(obs.Last, DrainService, i.Since) && obs.Last.ErrKind == errNotFound:
 		i.enter(InstanceLeaving, "not registered", now)
 	case i.DrainFrom.IsZero():
-	case obs.Acked && obs.InFlight == 0:
+	case obs.Acked && obs.InFlight == 0 && now.After(i.DrainFrom):
 		i.enter(InstanceLeaving, "drained", now)
 	case past(i.DrainFrom, t.Drain, now):
 		i.enter(InstanceLeaving, "drain deadline", now)
@@ -30,14 +30,18 @@ func (i *Instance) draining(obs InstanceObs, t Timings, now time.Time) {
 }
 
 // drained notes whether the registry took the drain, and whether it kept it.
-func (i *Instance) drained(obs InstanceObs, t Timings) {
+// That it shows the drain is as good as its answer.
+func (i *Instance) drained(obs InstanceObs, t Timings, now time.Time) {
 	if i.fresh(obs.Last, DrainService, i.Since) && obs.Last.ErrKind != errNotFound {
 		i.count(obs.Last, t.Backoff, i.ID)
 		if obs.Last.OK {
 			i.DrainFrom = obs.Last.At
 		}
 	}
-	if !i.DrainFrom.IsZero() && obs.told(i.DrainFrom) && obs.Registered && !obs.Draining {
+	switch {
+	case i.DrainFrom.IsZero() && obs.told(i.Since) && obs.Registered && obs.Draining:
+		i.DrainFrom = now
+	case !i.DrainFrom.IsZero() && obs.told(i.DrainFrom) && obs.Registered && !obs.Draining:
 		i.DrainFrom = time.Time{} // somebody took it back
 	}
 }
@@ -51,6 +55,22 @@ func (i *Instance) undrain(now time.Time) {
 		i.enter(InstanceChecking, "wanted again", now)
 	} else {
 		i.enter(InstanceServing, "wanted again", now)
+	}
+}
+
+// failed lasts until it was seen. An instance that may have traffic all the same
+// is drained: its container may be well and only news of it lost.
+func (i *Instance) failed(obs InstanceObs, now time.Time) {
+	told := obs.told(i.Since)
+	switch {
+	case !now.After(i.Since):
+	case obs.broken(), i.ended(obs), told && !obs.Registered:
+		i.enter(InstanceLeaving, i.Reason, now)
+	case !i.Healthy.IsZero(), told && obs.Passing:
+		i.DrainFrom = time.Time{}
+		i.enter(InstanceDraining, i.Reason, now)
+	default:
+		i.enter(InstanceLeaving, i.Reason, now)
 	}
 }
 

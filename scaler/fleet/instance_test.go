@@ -194,6 +194,51 @@ func TestInstanceThatLastedStartsWithAFreshCount(t *testing.T) {
 	}
 }
 
+func TestInstanceWhoseScalerDiedAfterRegistering(t *testing.T) {
+	i := Instance{ID: "shop-web-1", State: InstanceRegistering, Since: begin}
+	back := 10000 // a scaler is back, long after every deadline
+	obs := InstanceObs{Machine: MachineReady, Container: ContainerUnknown, Watched: second(back)}
+	i = instanceStory(t, i, obs, []moment{
+		{at: back, state: InstanceRegistering, effect: Register},
+		{at: back + 1, change: passing, state: InstanceChecking},
+		{at: back + 2, change: passing, state: InstanceServing},
+	})
+	if i.Healthy.IsZero() {
+		t.Error("never healthy")
+	}
+	i = Instance{ID: "shop-web-1", State: InstanceStarting, Since: begin, Healthy: begin}
+	instanceStory(t, i, obs, []moment{
+		{at: back, state: InstanceStarting, effect: EnsureContainer},
+		{at: back + 1, change: container(ContainerRunning), state: InstanceRegistering, effect: Register},
+	})
+}
+
+func TestFailedInstanceThatMayHaveTrafficIsDrained(t *testing.T) {
+	i := serving()
+	i.State = InstanceRegistering
+	obs := servingObs()
+	obs.Registered, obs.Passing = false, false
+	i = instanceStory(t, i, obs, []moment{
+		{at: 20, state: InstanceFailed},
+		{at: 21, change: passing, state: InstanceDraining, effect: DrainService},
+		{at: 22, change: also(told(DrainService, "", 22), drainSeen), state: InstanceDraining},
+		{at: 24, change: also(acked, inFlight(0)), state: InstanceLeaving, effect: Deregister},
+		{at: 25, change: told(Deregister, "", 25), state: InstanceStopping, effect: RemoveContainer},
+	})
+	if !i.Ending {
+		t.Error("it could be wanted again")
+	}
+}
+
+func TestDrainThatIsSeenNeedsNoAnswer(t *testing.T) {
+	i := serving()
+	i.State = InstanceDraining
+	instanceStory(t, i, servingObs(), []moment{
+		{at: 1, want: WantDrain, change: drainSeen, state: InstanceDraining},
+		{at: 2, want: WantDrain, change: also(acked, inFlight(0)), state: InstanceLeaving, effect: Deregister},
+	})
+}
+
 func TestCheckThatNeverPassesIsReplaced(t *testing.T) {
 	i := Instance{ID: "shop-web-1", State: InstanceChecking, Since: begin}
 	obs := servingObs()

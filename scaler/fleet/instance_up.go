@@ -23,7 +23,7 @@ func (i *Instance) starting(obs InstanceObs, t Timings, now time.Time) {
 	case obs.broken():
 		i.fail("its machine is "+string(obs.Machine), false, now)
 	case i.unwanted(obs):
-		i.leave(now)
+		i.leave(obs, now)
 	case fresh && obs.Last.OK, i.running(obs):
 		i.enter(InstanceRegistering, "", now)
 	case fresh && obs.Last.ErrKind == errInvalid:
@@ -32,7 +32,7 @@ func (i *Instance) starting(obs InstanceObs, t Timings, now time.Time) {
 		if fresh {
 			i.count(obs.Last, t.Backoff, i.ID)
 		}
-		if i.Tries >= t.Restarts || past(i.Since, t.Start, now) {
+		if i.Tries >= t.Restarts || past(later(i.Since, obs.Watched), t.Start, now) {
 			i.fail("its container did not start: "+obs.Last.Err, true, now)
 		}
 	}
@@ -47,7 +47,7 @@ func (i *Instance) up(obs InstanceObs, t Timings, now time.Time) {
 	case i.ended(obs):
 		i.restart(obs, t, now)
 	case i.unwanted(obs):
-		i.leave(now)
+		i.leave(obs, now)
 	case i.State == InstanceRegistering:
 		i.registering(obs, t, now)
 	case i.State == InstanceChecking:
@@ -61,15 +61,16 @@ func (i *Instance) up(obs InstanceObs, t Timings, now time.Time) {
 	}
 }
 
-// leave takes an instance out. One that gateways may know of is drained; a
-// restarted one is still registered.
-func (i *Instance) leave(now time.Time) {
-	if i.Healthy.IsZero() && i.State != InstanceChecking {
+// leave takes an instance out. One that gateways may know of is drained: a
+// restarted one is still registered, and one that is being registered may be.
+func (i *Instance) leave(obs InstanceObs, now time.Time) {
+	absent := i.State == InstanceRegistering && obs.told(i.Since) && !obs.Registered
+	if i.Healthy.IsZero() && (i.State == InstanceStarting || absent) {
 		i.enter(InstanceLeaving, "no longer wanted", now)
-	} else {
-		i.DrainFrom = time.Time{}
-		i.enter(InstanceDraining, "no longer wanted", now)
+		return
 	}
+	i.DrainFrom = time.Time{}
+	i.enter(InstanceDraining, "no longer wanted", now)
 }
 
 // restart has the container started again, later each time, until it is one
@@ -88,8 +89,13 @@ func (i *Instance) restart(obs InstanceObs, t Timings, now time.Time) {
 }
 
 // registering has a deadline only against a registry that answers and refuses:
-// one that is away is no fault of the instance.
+// one that is away is no fault of the instance. What it shows is as good as its
+// answer, which may have been lost with a former leader.
 func (i *Instance) registering(obs InstanceObs, t Timings, now time.Time) {
+	if obs.told(i.Since) && obs.Registered {
+		i.enter(InstanceChecking, "", now)
+		return
+	}
 	if i.fresh(obs.Last, Register, i.Since) {
 		switch {
 		case obs.Last.OK:
@@ -101,7 +107,7 @@ func (i *Instance) registering(obs InstanceObs, t Timings, now time.Time) {
 		}
 		i.count(obs.Last, t.Backoff, i.ID)
 	}
-	if obs.RegistryKnown && past(i.Since, t.Register, now) {
+	if obs.told(i.Since) && past(later(i.Since, obs.Watched), t.Register, now) {
 		i.fail("the registry does not take it: "+obs.Last.Err, false, now)
 	}
 }
@@ -115,7 +121,7 @@ func (i *Instance) checking(obs InstanceObs, t Timings, now time.Time) {
 		if i.Healthy.IsZero() {
 			i.Healthy = now
 		}
-	case past(i.Since, t.Check, now):
+	case past(later(i.Since, obs.Watched), t.Check, now):
 		i.fail("its check did not pass in time", true, now)
 	}
 }

@@ -99,7 +99,7 @@ func (w *instanceWalk) took(kind Kind, at time.Time) bool {
 
 func (w *instanceWalk) judge(before Instance, hops []Edge) error {
 	if before.State == InstanceDraining {
-		w.drained = w.drained || w.took(DrainService, before.Since)
+		w.drained = w.drained || w.took(DrainService, before.Since) || (w.obs.RegistryKnown && w.obs.Draining)
 	}
 	if before.State == InstanceLeaving {
 		w.gone = w.gone || w.took(Deregister, before.Since) || (w.obs.RegistryKnown && !w.obs.Registered)

@@ -118,14 +118,11 @@ func (m *Machine) gone(obs MachineObs, now time.Time) {
 // deleted, to make sure, unless gateways still have traffic for it: then the
 // list is wrong.
 func (m *Machine) lost(obs MachineObs, t Timings, now time.Time) {
-	served := obs.Traffic
-	if m.LastTraffic.After(served) {
-		served = m.LastTraffic
-	}
+	served := later(m.LastTraffic, obs.Traffic).After(m.Since) && !m.spared(obs, t, now)
 	switch {
 	case obs.alive():
 		m.enter(MachineJoining, "listed again", now)
-	case m.Missing.IsZero() || obs.Instances > 0 || served.After(m.Since):
+	case m.Missing.IsZero() || obs.Instances > 0 || served:
 	case !obs.ListedAt.Before(m.Missing.Add(obs.ListLag + t.Lost)):
 		m.enter(MachineDeleting, "to make sure", now)
 	}

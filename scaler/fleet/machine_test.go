@@ -193,6 +193,20 @@ func TestMachineThatComesUpLate(t *testing.T) {
 	})
 }
 
+func TestMachineIsGivenTimeAfterNobodyWatched(t *testing.T) {
+	m := Machine{ID: "web-1-1", State: MachineBooting, Since: begin, CloudID: "i-1", Billed: begin}
+	obs := watched(func(o *MachineObs) { o.CloudState, o.Address, o.EngineOK, o.Settled = "", "", false, false })
+	obs.Watched = second(9000)
+	story(t, m, obs, []stay{
+		{at: 9000, state: MachineBooting},
+		{at: 9001, change: up, state: MachineSettled, effect: PrepareMachine},
+	})
+	story(t, m, obs, []stay{
+		{at: 9029, state: MachineBooting},
+		{at: 9030, state: MachineDeleting, effect: DeleteMachine},
+	})
+}
+
 func TestMachineThatVanishes(t *testing.T) {
 	obs := watched(func(o *MachineObs) { o.ListLag, o.Instances = 5*time.Second, 1 })
 	story(t, ready(), obs, []stay{

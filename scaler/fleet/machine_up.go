@@ -18,7 +18,7 @@ func (m *Machine) ordered(obs MachineObs, t Timings, now time.Time) {
 		m.enter(MachineFailed, "its order was refused", now)
 	case obs.Order == OrderBound:
 		m.enter(MachineFailed, "the cloud made fewer machines than ordered", now)
-	case obs.Order == "" && past(m.Since, t.Requested, now):
+	case obs.Order == "" && past(later(m.Since, obs.Watched), t.Requested, now):
 		m.enter(MachineFailed, "nobody knows its order", now)
 	}
 }
@@ -43,7 +43,7 @@ func (m *Machine) booting(obs MachineObs, t Timings, now time.Time) {
 	switch {
 	case obs.alive() && obs.CloudState == cloudRunning && m.Address != "":
 		m.enter(MachineJoining, "", now)
-	case !past(m.Since, t.Boot, now):
+	case !past(later(m.Since, obs.Watched), t.Boot, now):
 	case obs.CloudState == cloudRunning:
 		m.enter(MachineFailed, "it got no address in time", now)
 	default:
@@ -55,7 +55,7 @@ func (m *Machine) joining(obs MachineObs, t Timings, now time.Time) {
 	switch {
 	case m.initDone(obs) && obs.answers():
 		m.enter(MachineSettled, "", now)
-	case !past(m.Since, t.Join, now):
+	case !past(later(m.Since, obs.Watched), t.Join, now):
 	case m.initDone(obs):
 		m.enter(MachineFailed, "its engine did not answer in time", now)
 	default:
@@ -76,7 +76,7 @@ func (m *Machine) settled(obs MachineObs, t Timings, now time.Time) {
 		m.count(obs.Last, t.Backoff, m.ID)
 	}
 	switch {
-	case !past(m.Since, t.Prepare, now):
+	case !past(later(m.Since, obs.Watched), t.Prepare, now):
 	case obs.EngineOK:
 		m.enter(MachineReady, "not all is prepared: "+obs.Last.Err, now)
 	default:
@@ -113,10 +113,7 @@ func (m *Machine) dead(obs MachineObs, t Timings, now time.Time) bool {
 
 // spared tells that the machine had no traffic lately.
 func (m *Machine) spared(obs MachineObs, t Timings, now time.Time) bool {
-	last := m.LastTraffic
-	if obs.Traffic.After(last) {
-		last = obs.Traffic
-	}
+	last := later(m.LastTraffic, obs.Traffic)
 	return last.IsZero() || !now.Before(last.Add(t.Spare))
 }
 
@@ -141,7 +138,7 @@ func (m *Machine) starting(obs MachineObs, t Timings, now time.Time) {
 		m.enter(MachineEmptied, "no longer wanted", now)
 	case ran && obs.EngineOK && obs.EngineAt.After(m.Since):
 		m.enter(MachineSettled, "started", now)
-	case past(m.Since, t.Starting, now):
+	case past(later(m.Since, obs.Watched), t.Starting, now):
 		m.enter(MachineFailed, "it did not start in time", now)
 	}
 }

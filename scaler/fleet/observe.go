@@ -74,6 +74,10 @@ type MachineObs struct {
 	ListLag              time.Duration
 	Warm                 bool // may be kept stopped: the driver can, and it is free
 	Quarantine           bool // if it fails now, it may be kept for a person
+	// Watched is since when it has been observed without a gap, by one leader.
+	// Deadlines run from then at the earliest: what happened while no scaler ran
+	// was not seen. Zero: always.
+	Watched time.Time
 }
 
 // What an engine says of a container.
@@ -97,9 +101,11 @@ type InstanceObs struct {
 	RegistryAt                    time.Time
 	Registered, Passing, Draining bool
 	// Acked: every registered gateway told, in a second that ended after
-	// DrainFrom, that it sends the instance nothing new.
+	// DrainFrom, that it sends the instance nothing new. False while DrainFrom is
+	// zero.
 	Acked    bool
 	InFlight float64 // requests, over all gateways; -1 unknown
 	Requests float64 // of the last second
 	Last     Outcome
+	Watched  time.Time // as in MachineObs
 }

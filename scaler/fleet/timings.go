@@ -104,6 +104,14 @@ func (b Backoff) After(id string, tries int) time.Duration {
 	return wait + wait/5*time.Duration(h.Sum32()%1024)/1024
 }
 
+// later is the later of two instants.
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
 // past tells whether a deadline of d after since is over.
 func past(since time.Time, d time.Duration, now time.Time) bool {
 	return d > 0 && !now.Before(since.Add(d))
