@@ -57,7 +57,7 @@ func newMachine(in *local.Inside, log *slog.Logger) (*machine.Machine, error) {
 	}
 	return machine.New(c, machine.Host{
 		ID: in.ID, Name: in.Name, Address: in.Address.Addr().String(), Device: local.Device,
-		Dir: in.Dir, Socket: in.Socket, Engine: in.Engine, Owns: local.Owns(), Now: time.Now, Log: log,
+		Dir: in.Dir, Socket: in.Socket, Engine: in.Engine, PIDFile: local.PIDFile, Owns: local.Owns(), Now: time.Now, Log: log,
 		Connect: func(ctx context.Context, run func(context.Context, string, ...string) error) error {
 			return in.Connect(ctx, run)
 		},

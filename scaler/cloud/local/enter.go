@@ -20,6 +20,9 @@ const HostName = "spillway-host"
 // Device is a machine's network interface.
 const Device = "eth0"
 
+// PIDFile is where a machine's engine keeps its process id.
+const PIDFile = "/run/docker.pid"
+
 // Owns are the directories a machine has for itself; the other files are this
 // computer's.
 func Owns() []string { return []string{"/etc", "/run"} }
@@ -90,7 +93,7 @@ func inside(dir string, r *record, data []byte) *Inside {
 			r.Dockerd, "--data-root", filepath.Join(dir, "data"),
 			// The machine's own /run, empty at every boot: no stale pid file or
 			// state of a former life, and no engine of the computer to be seen.
-			"--exec-root", "/run/docker", "--pidfile", "/run/docker.pid",
+			"--exec-root", "/run/docker", "--pidfile", PIDFile,
 			"--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", r.Cgroup,
 			// The same in all machines: nobody outside sees these.
 			"--bip", "172.30.0.1/24", "--default-address-pool", "base=172.31.0.0/16,size=24",

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -275,23 +276,36 @@ func TestAMachineWaitsForAListAndRevivesItsEngine(t *testing.T) {
 	m := f.order("lagging", "a", 1, time.Hour)[0]
 	await(t, "settle", func() error { return errUnless(slices.Contains(f.stagesOf(m.ID), machine.Settled)) })
 	scaler := f.scaler()
+	last := ""
 	for range 3 { // an engine that ends is started anew
-		killEngine(t, f.d, m.ID)
+		last = killEngine(t, f.d, m.ID, last)
 		await(t, "ping", func() error { return ping(scaler, engineURL(m)) })
 	}
-	killEngine(t, f.d, m.ID)
+	killEngine(t, f.d, m.ID, last)
 	await(t, "end", func() error { return errUnless(state(t, f.d, m.ID).State == cloud.Stopped) })
 	if got := state(t, f.d, m.ID).Reason; got != machine.EndedEngine {
 		t.Errorf("a machine whose engine does not live ended: %q", got)
 	}
 }
 
-// killEngine ends a machine's dockerd and waits until it has.
-func killEngine(t *testing.T, d *local.Driver, id string) {
+// killEngine ends a machine's dockerd, once that is another than the last one,
+// and returns its process id.
+func killEngine(t *testing.T, d *local.Driver, id, last string) (pid string) {
 	t.Helper()
 	of := "/proc/" + strconv.Itoa(d.InitPID(id)) + "/ns/"
-	in := []string{"--pid=" + of + "pid", "--mount=" + of + "mnt", "sh", "-c", "kill -KILL $(cat /run/docker.pid) && rm /run/docker.pid"}
-	await(t, "kill", func() error { return exec.CommandContext(t.Context(), "nsenter", in...).Run() })
+	inside := func(command string) ([]byte, error) {
+		return exec.CommandContext(t.Context(), "nsenter", "--pid="+of+"pid", "--mount="+of+"mnt", "sh", "-c", command).Output()
+	}
+	await(t, "kill", func() error {
+		out, err := inside("cat /run/docker.pid")
+		pid = strings.TrimSpace(string(out))
+		if err != nil || pid == last {
+			return errors.Join(err, errUnless(pid != last))
+		}
+		_, err = inside("kill -KILL " + pid)
+		return err
+	})
+	return pid
 }
 
 func TestTheLeaseEndsOnlyWhatNobodyUses(t *testing.T) {

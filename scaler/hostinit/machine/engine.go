@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -104,6 +105,9 @@ func (e *engine) start() error {
 		if err := e.configure(join.Config{}); err != nil {
 			return err
 		}
+	}
+	if err := os.Remove(h.PIDFile); h.PIDFile != "" && err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	log, err := os.OpenFile(filepath.Join(h.Dir, "log", "engine.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

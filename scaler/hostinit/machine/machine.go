@@ -23,6 +23,9 @@ type Host struct {
 	Socket   string // of the engine, for programs on the machine
 	// Engine is the engine's program with the flags the platform needs.
 	Engine []string
+	// PIDFile is where the engine keeps its process id. One that an engine left
+	// behind would keep the next from starting.
+	PIDFile string
 	// Owns are the directories whose files are the machine's own, where it
 	// shares others with the computer it is on; empty: all are.
 	Owns []string
