@@ -89,8 +89,10 @@ func niceStep(v float64) float64 {
 
 // drawing collects the elements of a chart.
 type drawing struct {
-	b    strings.Builder
-	x, y *scale
+	b     strings.Builder
+	x, y  *scale
+	notes [][2]float64 // where texts of events begin and end, in the order they were drawn
+	rows  []int        // the row of each
 }
 
 func newDrawing(label string, x, y *scale) *drawing {
@@ -129,18 +131,39 @@ func (d *drawing) line(class string, xs, ys []float64) {
 	}
 }
 
-// mark draws an event over the whole height.
+// Sizes of the texts of events.
+const (
+	noteLetter = 6.2 // about the width of a letter
+	noteRow    = 12.0
+	noteGap    = 4.0
+)
+
+// mark draws an event over the whole height. Its text goes into the first row in
+// which it covers no other one.
 func (d *drawing) mark(at float64, text string) {
-	x := d.x.place(at)
-	anchor := "start"
-	if x > chartWidth*0.75 {
-		anchor, x = "end", x-4
-	} else {
-		x += 4
-	}
 	place := d.x.place(at)
+	from, to, anchor := place+noteGap, place+noteGap+noteLetter*float64(len(text)), "start"
+	x := from
+	if to > chartWidth-marginRight {
+		from, to, anchor = place-noteGap-noteLetter*float64(len(text)), place-noteGap, "end"
+		x = to
+	}
+	row := d.freeRow(from, to)
+	d.notes, d.rows = append(d.notes, [2]float64{from, to}), append(d.rows, row)
 	fmt.Fprintf(&d.b, `<line class="event" x1="%.1f" x2="%.1f" y1="%g" y2="%g"/>`, place, place, marginTop, chartHeight-marginFoot)
-	fmt.Fprintf(&d.b, `<text class="note" x="%.1f" y="%g" text-anchor="%s">%s</text>`, x, marginTop+9, anchor, template.HTMLEscapeString(text))
+	fmt.Fprintf(&d.b, `<text class="note" x="%.1f" y="%g" text-anchor="%s">%s</text>`, x, marginTop+9+noteRow*float64(row), anchor, template.HTMLEscapeString(text))
+}
+
+// freeRow is the first row without a text between two places.
+func (d *drawing) freeRow(from, to float64) (row int) {
+	for i := 0; i < len(d.notes); {
+		if d.rows[i] == row && d.notes[i][0] < to+noteGap && from < d.notes[i][1]+noteGap {
+			row, i = row+1, 0
+			continue
+		}
+		i++
+	}
+	return row
 }
 
 // end returns the drawing. All text in it was escaped when it was added.

@@ -73,12 +73,12 @@ func (c *crasher) play(ctx context.Context) (*report.Report, error) {
 		}
 		c.seen.broken = append(c.seen.broken, err.Error()+c.tails())
 	}
-	if err := c.down(ctx); err != nil {
-		c.seen.left = append(c.seen.left, err.Error())
-	}
-	r, err := load.end()
+	r, err := load.end() // before the app ends
 	if err != nil {
 		return nil, err
+	}
+	if err := c.down(ctx); err != nil {
+		c.seen.left = append(c.seen.left, err.Error())
 	}
 	c.seen.left = append(c.seen.left, c.leftovers(ctx)...)
 	return r, nil

@@ -30,8 +30,9 @@ type Options struct {
 	Rise   time.Duration // from Base to Peak
 	Hold   time.Duration // at Peak
 	Quiet  time.Duration // at Base before
-	Settle time.Duration // at Base after, until everything rented is given back
+	Settle time.Duration // at Base after, at most: it ends once everything rented was given back
 	Target time.Duration // p95 that has to be met
+	Slack  time.Duration // what meeting it again may take on top of the measured lead time
 	Work   time.Duration // CPU time of a request in the app
 	Out    io.Writer
 }
@@ -40,7 +41,7 @@ type Options struct {
 func Default() Options {
 	return Options{
 		Base: 100, Peak: 1000, Quiet: 20 * time.Second, Rise: 20 * time.Second, Hold: 60 * time.Second, Settle: 150 * time.Second,
-		Target: 150 * time.Millisecond, Work: 500 * time.Microsecond,
+		Target: 150 * time.Millisecond, Slack: 10 * time.Second, Work: 500 * time.Microsecond,
 	}
 }
 

@@ -124,8 +124,31 @@ func (w *world) watch(ctx context.Context, load *process.Process, began time.Tim
 		}
 		missed, last = 0, status
 		s.add(m)
-		w.leads(ctx, s)
+		s.learn(&status)
+		if r, err := w.ledger(ctx); err == nil {
+			s.leads.learn(r)
+		}
+		if s.over(w.o) {
+			load.Ask()
+		}
 	}
+}
+
+// overAfter is how long nothing must be rented for the run to be over.
+const overAfter = 5
+
+// over tells whether the spike is past and everything rented was given back.
+func (s *story) over(o *Options) bool {
+	n := len(s.moments) - overAfter
+	if n < 0 || s.mostRented() == 0 || s.moments[n].at < (o.Quiet+o.Rise+o.Hold+fall).Seconds() {
+		return false
+	}
+	for _, m := range s.moments[n:] {
+		if m.rented > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // end takes the last figures.
@@ -134,14 +157,11 @@ func (s *story) end(last *api.Status) {
 	s.drained = len(s.moments) > 0 && s.mostRented() > 0 && s.moments[len(s.moments)-1].rented == 0
 }
 
-// leads reads the measured time of every machine, from the decision to being
-// ready, and of the apps from the order to the first request.
-func (w *world) leads(ctx context.Context, s *story) {
-	var status api.Status
-	if w.get(ctx, "http://"+w.at.Scaler+"/api/v1/status", &status) == nil {
-		for _, a := range status.Apps {
-			s.lead = max(s.lead, time.Duration(a.LeadMS)*time.Millisecond)
-		}
+// learn takes the scaler's own measurement of its lead time, which it decides
+// by.
+func (s *story) learn(status *api.Status) {
+	for _, a := range status.Apps {
+		s.lead = max(s.lead, time.Duration(a.LeadMS)*time.Millisecond)
 	}
 }
 

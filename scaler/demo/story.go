@@ -25,7 +25,7 @@ type story struct {
 	moments []moment
 	events  []report.Event
 	lead    time.Duration // measured p90, from order to first request served
-	leads   []time.Duration
+	leads   leads
 	cost    float64
 	drained bool // all rented machines were given back while load went on
 	left    []string
@@ -101,6 +101,7 @@ func (s *story) write(out io.Writer, r *report.Report) {
 	for _, e := range r.Events {
 		fmt.Fprintf(out, "%6.1f s  %s\n", e.At, e.Text)
 	}
+	s.leads.write(out)
 }
 
 // failed sums the seconds that a line of text stands for.

@@ -14,9 +14,6 @@ import (
 // under it again.
 const holdSeconds = 5
 
-// slackAfterLead is what the restoration may take on top of the lead time.
-const slackAfterLead = 10 * time.Second
-
 // promise is one thing the run was to show.
 type promise struct {
 	ok   bool
@@ -38,13 +35,13 @@ func judge(o *Options, r *report.Report, s *story) *verdict {
 	v.check(s.most() > 1, "%d servers in traffic at most", s.most())
 	first, last := violated(r, o.Target, spike, spike+(o.Rise+o.Hold).Seconds())
 	took := time.Duration((last - first) * float64(time.Second))
-	allowed := s.lead + slackAfterLead
-	v.check(took <= allowed, "p95 was above %v for %v, allowed are %v (measured lead %v and %v)", o.Target, took, allowed, s.lead.Round(100*time.Millisecond), slackAfterLead)
+	allowed := s.lead + o.Slack
+	v.check(took <= allowed, "p95 was above %v for %v, allowed are %v (measured lead %v and %v)", o.Target, took, allowed, s.lead.Round(100*time.Millisecond), o.Slack)
 	v.check(s.drained, "everything rented was given back while load went on")
 	v.check(len(s.left) == 0, "left over: %s", orNothing(s.left))
 	v.figure("SLO violated in %d seconds (p95 above %v)", violations(r, o.Target), o.Target)
 	v.figure("cost %.4f (prices of the configuration), most machines rented at once %d", s.cost, s.mostRented())
-	v.figure("lead times measured: %s", leads(s.leads))
+	v.figure("%s", s.leads.sentence())
 	return v
 }
 
@@ -138,12 +135,4 @@ func orNothing(left []string) string {
 		return "nothing (containers, machines, namespaces, cgroups, mounts, KV keys, services)"
 	}
 	return strings.Join(left, ", ")
-}
-
-func leads(all []time.Duration) string {
-	var words []string
-	for _, d := range all {
-		words = append(words, d.Round(100*time.Millisecond).String())
-	}
-	return strings.Join(words, " ")
 }
