@@ -56,7 +56,7 @@ func MachineEdges() []Edge {
 		{"starting", "warm-stopped", "no capacity or quota to start it"},
 		{"starting", "emptied", "no longer wanted"},
 		{"starting", "failed", "deadline Starting, or refused for good"},
-		{"deleting", "gone", "Delete was answered, and a complete List after ListLag does not show it"},
+		{"deleting", "gone", "Delete was answered, and a complete List after ListLag does not show it; or none has shown it for Lost"},
 		{"deleting", "cordoned", "refused for good; it serves on for Refused"},
 		{"gone", "deleting", "listed again"},
 		{"gone", "failed", "listed, though its order said that it was not made"},

@@ -96,6 +96,10 @@ func (m *Machine) enter(s MachineState, reason string, now time.Time) {
 		m.reached("ready", now)
 	case MachineDeleting:
 		m.Deleted = time.Time{}
+	case MachineGone:
+		if m.Unbilled.IsZero() && m.CloudID != "" {
+			m.Unbilled = now
+		}
 	}
 }
 

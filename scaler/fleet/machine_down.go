@@ -52,7 +52,8 @@ func (m *Machine) warmStopped(obs MachineObs, t Timings, now time.Time) {
 }
 
 // deleting repeats Delete for as long as it takes. Gone needs two witnesses: a
-// Delete that was answered, and a list.
+// Delete that was answered and a list, or lists over a long time: the answers of
+// a scaler that dies at each Delete are never heard.
 func (m *Machine) deleting(obs MachineObs, t Timings, now time.Time) {
 	if m.fresh(obs.Last, DeleteMachine, m.Since) {
 		if m.refused(obs, t, now) {
@@ -60,14 +61,15 @@ func (m *Machine) deleting(obs MachineObs, t Timings, now time.Time) {
 		}
 		m.deleted(obs.Last, t)
 	}
-	if m.Deleted.IsZero() {
-		return
-	}
+	answered := !m.Deleted.IsZero()
 	switch {
-	case obs.Listed && obs.CloudState == cloudDeleted:
+	case answered && obs.Listed && obs.CloudState == cloudDeleted:
 		m.enter(MachineGone, "the cloud says so", now)
-	case !obs.Listed && obs.ListedAt.After(m.Deleted.Add(obs.ListLag)):
+	case obs.Listed:
+	case answered && obs.ListedAt.After(m.Deleted.Add(obs.ListLag)):
 		m.enter(MachineGone, "the cloud no longer lists it", now)
+	case !m.Missing.IsZero() && obs.ListedAt.After(later(m.Since, m.Missing).Add(obs.ListLag+t.Lost)):
+		m.enter(MachineGone, "the cloud has not listed it for long", now)
 	}
 }
 
@@ -106,7 +108,7 @@ func (m *Machine) gone(obs MachineObs, now time.Time) {
 		return
 	}
 	switch {
-	case m.Deleted.IsZero():
+	case m.Unbilled.IsZero():
 		m.enter(MachineFailed, "made, though its order said not", now)
 	case obs.Instances == 0:
 		m.Unbilled = time.Time{}

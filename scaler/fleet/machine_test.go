@@ -142,6 +142,17 @@ func TestMachineIsDeletedUntilTheCloudProvesIt(t *testing.T) {
 	})
 }
 
+func TestMachineOfWhichNoDeleteIsEverAnswered(t *testing.T) {
+	m := ready()
+	m.State, m.Want = MachineDeleting, WantDrain
+	story(t, m, watched(), []stay{ // each answer is lost with the scaler that asked
+		{at: 1, want: WantDrain, state: MachineDeleting, effect: DeleteMachine},
+		{at: 2, want: WantDrain, change: unlisted, state: MachineDeleting, effect: DeleteMachine},
+		{at: 12, want: WantDrain, state: MachineDeleting, effect: DeleteMachine},
+		{at: 13, want: WantDrain, state: MachineGone},
+	})
+}
+
 // Complaint 5: the cloud refuses to end a machine that was drained.
 func TestMachineThatMayNotEndServesOn(t *testing.T) {
 	story(t, ready(), watched(), []stay{

@@ -128,7 +128,8 @@ func (w *machineWalk) judge(before Machine, hops []Edge) error {
 		case MachineEmptied, MachineLost:
 			w.emptied = true
 		case MachineGone:
-			if h.From == string(MachineDeleting) && !w.took {
+			unlisted := !w.obs.Listed && w.obs.ListedAt.Sub(before.Since) > w.t.Lost
+			if h.From == string(MachineDeleting) && !w.took && !unlisted {
 				return fmt.Errorf("gone, though no Delete was answered")
 			}
 		case MachineDeleting:
