@@ -9,6 +9,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -41,7 +42,11 @@ type docs map[string]string
 func readDocs(t *testing.T) docs {
 	t.Helper()
 	d := docs{}
-	for _, name := range []string{"config.go", "upstream.go", "scaler.go", "scaler_app.go", "scaler_machines.go", "scaler_policy.go"} {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
 		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

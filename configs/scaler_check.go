@@ -122,7 +122,7 @@ func (k *scalerChecker) provider(path, name string, p *ScalerProvider) {
 	k.unusedKeys(path, p)
 	switch p.Driver {
 	case "":
-		k.fail(path+".driver", "nothing", "static, local, sim, exec", "")
+		k.fail(path+".driver", "nothing", "static, local, sim, exec, ec2, aliyun, openstack, hetzner", "")
 	case "static":
 		if len(p.Hosts) == 0 {
 			k.fail(path+".hosts", "no host", "at least one", "")
@@ -136,6 +136,11 @@ func (k *scalerChecker) provider(path, name string, p *ScalerProvider) {
 		if len(p.Command) == 0 {
 			k.fail(path+".command", "nothing", "a program and its arguments", "")
 		}
+	case "ec2":
+		k.kinds(path+".offerings", p.Offerings)
+		k.ec2(path+".ec2", &p.EC2)
+	case "aliyun", "openstack", "hetzner":
+		k.kinds(path+".offerings", p.Offerings)
 	}
 	for i := range p.Hosts {
 		k.host(item(path+".hosts", i), &p.Hosts[i])
@@ -150,7 +155,8 @@ func (k *scalerChecker) unusedKeys(path string, p *ScalerProvider) {
 		drivers []string
 	}{
 		{"hosts", len(p.Hosts) > 0, []string{"static"}},
-		{"offerings", len(p.Offerings) > 0, []string{"local", "sim"}},
+		{"offerings", len(p.Offerings) > 0, []string{"local", "sim", "ec2", "aliyun", "openstack", "hetzner"}},
+		{"ec2", p.EC2.Region != "", []string{"ec2"}},
 		{"command", len(p.Command) > 0, []string{"exec"}},
 		{"env", len(p.Env) > 0, []string{"exec"}},
 		{"dockerd", p.Dockerd != "", []string{"local"}},
@@ -171,6 +177,16 @@ func (k *scalerChecker) subnet(path, text string) {
 }
 
 func (k *scalerChecker) offerings(path string, list []ScalerOffering) {
+	k.kinds(path, list)
+	for i, o := range list {
+		if o.CPU == 0 || o.Memory == 0 {
+			k.fail(item(path, i), "no cpu or no memory", "cpu and memory above 0", "")
+		}
+	}
+}
+
+// kinds checks that each kind of machine is there once.
+func (k *scalerChecker) kinds(path string, list []ScalerOffering) {
 	if len(list) == 0 {
 		k.fail(path, "no offering", "at least one, such as {type: small, cpu: 1, memory: 1GiB}", "")
 	}
@@ -183,9 +199,6 @@ func (k *scalerChecker) offerings(path string, list []ScalerOffering) {
 			k.fail(sub+".type", fmt.Sprintf("%q twice", o.Type), "each kind once", "")
 		}
 		seen[key] = true
-		if o.CPU == 0 || o.Memory == 0 {
-			k.fail(sub, "no cpu or no memory", "cpu and memory above 0", "")
-		}
 	}
 }
 

@@ -111,6 +111,9 @@ func (p *ScalerProvider) normalize(name, stateDir string) {
 			h.Units = h.CPU
 		}
 	}
+	if p.Driver != "local" && p.Driver != "sim" {
+		return // a cloud tells its zones and sizes
+	}
 	for i := range p.Offerings {
 		o := &p.Offerings[i]
 		if o.Units == 0 {

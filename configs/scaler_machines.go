@@ -6,8 +6,9 @@ import "time"
 type ScalerProvider struct {
 	// static (hosts that are there already), local (machines are Docker
 	// Engines in namespaces of this host), sim (pretends, for tests and
-	// replays) or exec (a program of yours).
-	Driver string `yaml:"driver" enum:"static,local,sim,exec"`
+	// replays), exec (a program of yours), or a public cloud: ec2, aliyun,
+	// openstack, hetzner.
+	Driver string `yaml:"driver" enum:"static,local,sim,exec,ec2,aliyun,openstack,hetzner"`
 	// Link to the private site in Mbit/s, shared by all machines of the
 	// provider; containers reserve link_mbit of it. 0 is not limited.
 	LinkMbit float64 `yaml:"link_mbit" min:"0"`
@@ -16,7 +17,7 @@ type ScalerProvider struct {
 	MaxUnits float64 `yaml:"max_units" min:"0"`
 	// static: the hosts.
 	Hosts []ScalerHost `yaml:"hosts"`
-	// local and sim: what can be ordered.
+	// What can be ordered; clouds add what they know of each kind.
 	Offerings []ScalerOffering `yaml:"offerings"`
 	// local: network the machines get their addresses from; in one of /16 or
 	// larger a free /24 is looked for.
@@ -37,6 +38,8 @@ type ScalerProvider struct {
 	Env map[string]string `yaml:"env"`
 	// exec: time in which a call must be answered.
 	Timeout time.Duration `yaml:"timeout" min:"1s"`
+	// ec2: the account, and what machines are made of.
+	EC2 ScalerEC2 `yaml:"ec2"`
 }
 
 // ScalerHost is a host of the static driver.
@@ -70,11 +73,11 @@ type ScalerHost struct {
 type ScalerOffering struct {
 	// Name of the kind.
 	Type string `yaml:"type"`
-	// Zones it is offered in.
+	// Zones it is offered in; public clouds: empty is all that have it.
 	Zones []string `yaml:"zones"`
-	// Cores.
+	// Cores; public clouds tell themselves.
 	CPU float64 `yaml:"cpu" min:"0"`
-	// Memory.
+	// Memory; public clouds tell themselves.
 	Memory Size `yaml:"memory"`
 	// Capacity in cores of the reference machine; 0 is cpu.
 	Units float64 `yaml:"units" min:"0"`
