@@ -6,6 +6,7 @@ set -euo pipefail
 declare -A package=(
 	[nginx]=nginx [haproxy]=haproxy [wrk]=wrk [taskset]=util-linux [gcc]=gcc [git]=git [curl]=curl
 	[dockerd]=docker.io [iptables]=iptables [ip]=iproute2 [nsenter]=util-linux [openssl]=openssl
+	[aws]=awscli
 )
 PATH=$PATH:/usr/sbin:/sbin # where Debian keeps servers
 
