@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
@@ -36,15 +37,17 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // Config says how Consul is reached and what is ours there. Address and
 // Cluster are required.
 type Config struct {
-	// Address of the agent that runs the checks: [http[s]://]host:port. It has
-	// to be the same one for as long as instances of ours are registered with
-	// it.
+	// Address of the agent that runs the checks: [http[s]://]host:port or
+	// unix:///path. It has to be the same one for as long as instances of ours
+	// are registered with it.
 	Address string
 	Token   Secret
+	// TokenFile holds the token instead; it is read again when it changes.
+	TokenFile string
 	// CA, Cert and Key are PEM; empty ones are the system's CAs and no client
 	// certificate.
-	CA, Cert, Key         []byte
-	Namespace, Datacenter string
+	CA, Cert, Key                    []byte
+	Namespace, Partition, Datacenter string
 	// Cluster is our name: letters, digits and ._-
 	Cluster string
 	// GatewayService is the name gateways register as; default
@@ -76,28 +79,42 @@ func newClient(c Config) (client, error) {
 	if err := c.complete(); err != nil {
 		return client{}, err
 	}
-	scheme, address, found := strings.Cut(c.Address, "://")
-	if !found {
-		scheme, address = "http", c.Address
-	}
 	tls, err := api.SetupTLSConfig(&api.TLSConfig{CAPem: c.CA, CertPEM: c.Cert, KeyPEM: c.Key})
 	if err != nil {
 		return client{}, fmt.Errorf("cannot use the certificates for Consul: %w", err)
 	}
-	var transport http.RoundTripper = &http.Transport{
-		TLSClientConfig: tls, MaxIdleConnsPerHost: c.Workers, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true,
+	base := &http.Transport{TLSClientConfig: tls, MaxIdleConnsPerHost: c.Workers, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true}
+	scheme, address := c.reach(base)
+	var transport http.RoundTripper = base
+	if c.TokenFile != "" {
+		transport = &tokenFile{next: transport, path: c.TokenFile}
 	}
 	if c.Wrap != nil {
 		transport = c.Wrap(transport)
 	}
 	consul, err := api.NewClient(&api.Config{
-		Address: address, Scheme: scheme, Token: string(c.Token), Namespace: c.Namespace, Datacenter: c.Datacenter,
-		HttpClient: &http.Client{Transport: transport},
+		Address: address, Scheme: scheme, Token: string(c.Token), Namespace: c.Namespace, Partition: c.Partition,
+		Datacenter: c.Datacenter, HttpClient: &http.Client{Transport: transport},
 	})
 	if err != nil {
 		return client{}, fmt.Errorf("cannot use Consul at %q: %w", c.Address, err)
 	}
 	return client{cfg: c, api: consul}, nil
+}
+
+// reach reads the address; a socket's path is dialled whatever host is asked.
+func (c *Config) reach(t *http.Transport) (scheme, host string) {
+	scheme, rest, found := strings.Cut(c.Address, "://")
+	switch {
+	case !found:
+		return "http", c.Address
+	case scheme == "unix":
+		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", rest)
+		}
+		return "http", "consul.invalid"
+	}
+	return scheme, rest
 }
 
 // complete fills in defaults and finds mistakes.

@@ -4,6 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
 	"strings"
 	"testing"
 
@@ -121,4 +126,43 @@ func TestSecretsDoNotShow(t *testing.T) {
 	if Secret("").String() != "" {
 		t.Error("no secret looks like one")
 	}
+}
+
+func TestAgentBehindASocket(t *testing.T) {
+	c := sharedConsul(t)
+	path := t.TempDir() + "/consul.sock"
+	ln, err := net.Listen("unix", path)
+	ok(t, err)
+	to, err := url.Parse("http://" + c.addr)
+	ok(t, err)
+	proxy := &http.Server{Handler: httputil.NewSingleHostReverseProxy(to)}
+	go proxy.Serve(ln)
+	t.Cleanup(func() { proxy.Close() })
+	cfg := config(t, c)
+	cfg.Address = "unix://" + path
+	_, err = newHealth(t, cfg).Entries(t.Context(), "none")
+	ok(t, err)
+}
+
+func TestTokenFileIsReadAgain(t *testing.T) {
+	c := sharedConsul(t)
+	path := t.TempDir() + "/token"
+	write := func(token string) { ok(t, os.WriteFile(path, []byte(token), 0o600)) }
+	cfg := config(t, c)
+	cfg.Token, cfg.TokenFile = "", path
+	h := newHealth(t, cfg)
+	_, err := h.Entries(t.Context(), "none")
+	wants(t, err, ErrUnavailable)
+	write("\n")
+	_, err = h.Entries(t.Context(), "none")
+	wants(t, err, ErrUnavailable)
+	write("5a1c0de0-0000-4000-8000-00000000dead")
+	_, err = h.Entries(t.Context(), "none")
+	wants(t, err, ErrDenied)
+	write(root + "\n")
+	_, err = h.Entries(t.Context(), "none")
+	ok(t, err)
+	ok(t, os.Remove(path))
+	_, err = h.Entries(t.Context(), "none")
+	ok(t, err)
 }
