@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -31,6 +32,8 @@ type office struct {
 	t  *testing.T
 	d  *local.Driver
 	ca *join.CA
+	// order of the tokens, if it is not the machines' own.
+	forged string
 	// lag is how long the cloud's list shows nothing.
 	lag    time.Duration
 	opened time.Time
@@ -107,7 +110,7 @@ func (f *office) stagesOf(id string) (names []string) {
 func (f *office) order(token, zone string, n int, lease time.Duration) []cloud.Machine {
 	f.t.Helper()
 	p, err := hostinit.Resolve(map[string]hostinit.Layer{
-		"base": {DNS: []string{"192.0.2.53"}, Deadlines: map[string]float64{machine.Docker: 30}},
+		"base": {DNS: []string{"192.0.2.53"}, Deadlines: map[string]float64{machine.Docker: 30, machine.PhoneHome: 1}},
 		"web":  {Base: "base"},
 	}, "web")
 	if err != nil {
@@ -115,7 +118,7 @@ func (f *office) order(token, zone string, n int, lease time.Duration) []cloud.M
 	}
 	r := request(token, zone, n)
 	r.UserData, err = p.Render(hostinit.Boot{
-		Scaler: f.url(), CA: string(f.ca.PEM()), Token: f.ca.Token(token, time.Time{}),
+		Scaler: f.url(), CA: string(f.ca.PEM()), Token: f.ca.Token(cmp.Or(f.forged, token), time.Time{}),
 		Lease: lease, LeaseEvery: 100 * time.Millisecond,
 	}, f.d.Describe().UserDataMax)
 	if err != nil {
@@ -306,6 +309,17 @@ func killEngine(t *testing.T, d *local.Driver, id, last string) (pid string) {
 		return err
 	})
 	return pid
+}
+
+func TestAMachineThatNobodyAdmitsEndsItself(t *testing.T) {
+	t.Parallel()
+	f := newOffice(t, options(newRoot(t)))
+	f.forged = "another-order"
+	m := f.order("stranger", "a", 1, time.Second)[0]
+	await(t, "end", func() error { return errUnless(state(t, f.d, m.ID).State == cloud.Stopped) })
+	if got := state(t, f.d, m.ID).Reason; got != machine.EndedLease || len(f.stagesOf(m.ID)) > 0 {
+		t.Errorf("it told %q and ended: %q", f.stagesOf(m.ID), got)
+	}
 }
 
 func TestTheLeaseEndsOnlyWhatNobodyUses(t *testing.T) {

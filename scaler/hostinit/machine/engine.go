@@ -67,10 +67,8 @@ func (m *Machine) startEngine(ctx context.Context) error {
 	for {
 		err := e.call(ctx, http.MethodGet, "/_ping", progress)
 		if err == nil {
-			if err := e.checkVersion(ctx); err != nil {
-				return err
-			}
-			return m.meterFrom(ctx)
+			m.countRequests(ctx)
+			return e.checkVersion(ctx)
 		}
 		select {
 		case <-ctx.Done():
@@ -83,20 +81,20 @@ func (m *Machine) startEngine(ctx context.Context) error {
 	}
 }
 
-// meterFrom begins to count requests. A machine that cannot is never idle.
-func (m *Machine) meterFrom(ctx context.Context) error {
+// countRequests begins to count. A machine that cannot is never idle.
+func (m *Machine) countRequests(ctx context.Context) {
 	if m.client == nil || m.c.Lease.Idle <= 0 {
 		m.meter = nil
 	}
 	if m.meter == nil || m.engine.counting {
-		return nil
+		return
 	}
-	m.engine.counting = true
 	if err := m.meter.setUp(ctx); err != nil {
 		m.h.Log.Warn("the lease cannot end this machine", "error", err)
 		m.meter = nil
+		return
 	}
-	return nil
+	m.engine.counting = true
 }
 
 func (e *engine) start() error {

@@ -19,10 +19,6 @@ func (m *Machine) keep(ctx context.Context) (reason string) {
 	if every <= 0 {
 		every = defaultEvery
 	}
-	l := keeper{
-		lease: NewLease(seconds(m.c.Lease.Idle), m.h.ID), now: m.h.Now,
-		traffic: m.h.Now(), contact: m.h.Now(),
-	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
@@ -35,7 +31,7 @@ func (m *Machine) keep(ctx context.Context) (reason string) {
 				return EndedEngine
 			}
 		case <-tick.C:
-			if l.look(m.requests(ctx), m.contact(ctx)) {
+			if m.idle(ctx) {
 				return EndedLease
 			}
 		}
@@ -58,6 +54,9 @@ func (m *Machine) revive(ctx context.Context, status int) error {
 
 const maxRevived = 3
 
+// idle reports whether the lease ends the machine now.
+func (m *Machine) idle(ctx context.Context) bool { return m.use.look(m.requests(ctx), m.contact(ctx)) }
+
 // contact reaches for the scaler.
 func (m *Machine) contact(ctx context.Context) error {
 	if m.client == nil {
@@ -74,8 +73,11 @@ type counted struct {
 }
 
 func (m *Machine) requests(ctx context.Context) counted {
-	if m.meter == nil {
+	switch {
+	case m.meter == nil:
 		return counted{}
+	case !m.engine.counting: // there is no engine yet, and nobody to ask
+		return counted{known: true}
 	}
 	n, err := m.meter.count(ctx)
 	if err != nil {

@@ -47,12 +47,14 @@ type Machine struct {
 	// stages are those that were reached; unsent are reports nobody took yet.
 	stages, unsent []join.Report
 	last           time.Time // end of the stage before
+	use            keeper
 }
 
 // New returns the machine that c describes on the host h.
 func New(c Config, h Host) (*Machine, error) {
 	m := &Machine{c: c, h: h, procs: newProcesses(), last: h.Now()}
 	m.engine = engine{m: m}
+	m.use = keeper{lease: NewLease(seconds(c.Lease.Idle), h.ID), now: h.Now, traffic: m.last, contact: m.last}
 	m.meter = &meter{run: m.procs.output, device: h.Device, checkers: c.Lease.Checkers}
 	if c.Scaler != "" {
 		var err error
@@ -142,55 +144,32 @@ func (m *Machine) live(ctx context.Context) (reason string) {
 	return m.keep(ctx)
 }
 
-// stage does one stage. Past its deadline that is told, once, and the stage
-// goes on: what the machine is worth then is the scaler's to say, and a late
-// machine can still be of use. An error ends the machine.
+// stage does one stage. If it fails or is not done by its deadline that is told,
+// and it is tried again: what the machine is worth then is the scaler's to say,
+// and a late machine can still be of use. An error ends the machine.
 func (m *Machine) stage(ctx context.Context, name string, do func(context.Context) error) error {
-	late := time.AfterFunc(m.c.deadline(name), func() {
-		m.h.Log.Warn("stage is late", "name", name, "deadline", m.c.deadline(name))
-	})
-	defer late.Stop()
-	limited, cancel := context.WithTimeout(ctx, m.c.deadline(name))
-	err := do(limited)
-	cancel()
-	if err == nil || ctx.Err() != nil {
-		m.reached(ctx, name, nil)
-		return ctx.Err()
-	}
-	m.h.Log.Warn("stage failed", "name", name, "error", err)
-	m.reached(ctx, name, err)
-	if mayFail(name) {
-		return nil
-	}
-	if err := m.retry(ctx, name, do); err != nil {
-		return err
-	}
-	m.reached(ctx, name, nil)
-	return nil
-}
-
-// mayFail: the scaler pulls images itself when it places containers.
-func mayFail(stage string) bool { return stage == Images }
-
-// retry repeats a stage for as long as the lease lets the machine live.
-func (m *Machine) retry(ctx context.Context, name string, do func(context.Context) error) error {
-	lease, began := NewLease(seconds(m.c.Lease.Idle), m.h.ID), m.h.Now()
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
-		if err := pause(ctx, wait); err != nil {
-			return err
-		}
 		limited, cancel := context.WithTimeout(ctx, m.c.deadline(name))
 		err := do(limited)
 		cancel()
-		if err == nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		m.reached(ctx, name, err)
+		if err == nil || mayFail(name) {
 			return nil
 		}
-		m.h.Log.Warn("stage failed again", "name", name, "error", err)
-		if lease.Ends(m.h.Now(), began, began) {
+		if err := pause(ctx, wait); err != nil {
+			return err
+		}
+		if m.idle(ctx) {
 			return errors.New(EndedLease)
 		}
 	}
 }
+
+// mayFail: the scaler pulls images itself when it places containers.
+func mayFail(stage string) bool { return stage == Images }
 
 // pause waits, unless the context ends.
 func pause(ctx context.Context, d time.Duration) error {
@@ -215,9 +194,16 @@ func (m *Machine) reached(ctx context.Context, name string, failure error) {
 		m.last = now
 		m.stages = append(m.stages, r)
 	}
-	m.h.Log.Info("stage", "name", name, "took_ms", r.Took, "error", r.Error)
+	level := slog.LevelInfo
+	if failure != nil {
+		level = slog.LevelWarn
+	}
+	m.h.Log.Log(ctx, level, "stage", "name", name, "took_ms", r.Took, "error", r.Error)
 	if m.client == nil {
 		return
+	}
+	if n := len(m.unsent); n > 0 && m.unsent[n-1].Name == name { // failed before
+		m.unsent = m.unsent[:n-1]
 	}
 	m.unsent = append(m.unsent, r)
 	if m.engine.joined {
