@@ -52,8 +52,8 @@ func (t *terminal) demoCrash(args []string) int {
 	fs.StringVar(&o.Consul, "consul", "bin/consul", "`PATH` of the Consul binary (make consul builds it)")
 	fs.StringVar(&o.Dir, "dir", "", "`DIRECTORY` for logs and machines, kept afterwards (default: a temporary one, removed)")
 	fs.Float64Var(&o.Rate, "rate", o.Rate, "requests a second, all the time")
-	fs.IntVar(&o.Machines, "machines", o.Machines, "bought, and given back later")
-	fs.IntVar(&o.Rounds, "rounds", o.Rounds, "kills before, and kills after, each kind of step")
+	fs.IntVar(&o.Machines, "machines", o.Machines, "bought, and given back, in each round")
+	fs.IntVar(&o.Rounds, "rounds", o.Rounds, "each kills a scaler before and after every kind of step")
 	fs.DurationVar(&o.Absent, "absent", o.Absent, "time without any scaler (0: leave that out)")
 	if code, done := t.parse(fs, args, 0); done {
 		return code

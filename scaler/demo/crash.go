@@ -15,8 +15,8 @@ type CrashOptions struct {
 	Consul   string        // path of consul
 	Dir      string        // for everything that is written; "" a temporary one, removed at the end
 	Rate     float64       // requests a second, all the time
-	Machines int           // bought, and given back later
-	Rounds   int           // kills before and after each kind of step
+	Machines int           // bought, and given back, in each round
+	Rounds   int           // each kills a scaler before and after every kind of step
 	Absent   time.Duration // how long there is no scaler at all; 0 leaves that out
 	Out      io.Writer
 }
@@ -84,19 +84,26 @@ func (c *crasher) play(ctx context.Context) (*report.Report, error) {
 	return r, nil
 }
 
-// trial is what happens, in order. The ends of the kills are the starting
-// points of what comes next, so the first failure ends it.
+// trial is what happens, in order. The end of each part is the starting point of
+// the next one, so the first failure ends it.
 func (c *crasher) trial(ctx context.Context) error {
-	if err := c.reach(ctx, buying(), c.o.Machines); err != nil {
-		return err
-	}
-	if err := c.wipe(ctx); err != nil {
-		return err
-	}
-	if c.o.Absent > 0 {
-		if err := c.absent(ctx); err != nil {
+	for n := range c.o.Rounds {
+		if err := c.reach(ctx, buying(), c.o.Machines); err != nil {
+			return err
+		}
+		if n == 0 {
+			if err := c.wipe(ctx); err != nil {
+				return err
+			}
+		}
+		if n == 0 && c.o.Absent > 0 {
+			if err := c.absent(ctx); err != nil {
+				return err
+			}
+		}
+		if err := c.reach(ctx, givingBack(), 0); err != nil {
 			return err
 		}
 	}
-	return c.reach(ctx, givingBack(), 0)
+	return nil
 }

@@ -32,8 +32,8 @@ func newCrasher(w *world, o *CrashOptions) *crasher {
 }
 
 // reach asks for so many rented machines and kills scalers on the way there, one
-// before and one after each of these kinds of steps, as often as there are
-// machines to take it. Then one is let work, to see that it converges.
+// before and one after each of these kinds of steps. Then one is let work, to
+// see that it converges.
 //
 // Kinds and not numbers say where they die: what a step found out is remembered
 // by nobody who died, so steps are repeated, and numbers would go round in
@@ -68,10 +68,8 @@ func (c *crasher) reach(ctx context.Context, p phase, machines int) error {
 // plan is where scalers are to die, in order.
 func (c *crasher) plan(p phase) (all []death) {
 	for _, step := range p.steps {
-		for range c.o.Rounds {
-			for _, side := range []string{"before", "after"} {
-				all = append(all, death{phase: p.name, side: side, step: string(step)})
-			}
+		for _, side := range []string{"before", "after"} {
+			all = append(all, death{phase: p.name, side: side, step: string(step)})
 		}
 	}
 	return all

@@ -130,7 +130,8 @@ func judgeCrash(o *CrashOptions, r *report.Report, t *trial) *verdict {
 	orphans, doubles := t.faults()
 	v.check(len(orphans) == 0, "%d orphans%s", len(orphans), listed(orphans))
 	v.check(len(doubles) == 0, "%d doubles%s", len(doubles), listed(doubles))
-	v.check(t.atOnce <= o.Machines && t.count() <= o.Machines, "%d machines bought in all, %d at once, for %d ordered", t.count(), t.atOnce, o.Machines)
+	v.check(t.atOnce <= o.Machines && t.count() <= o.Machines*o.Rounds,
+		"%d machines bought in all, %d at once; wanted were %d in each of %d rounds", t.count(), t.atOnce, o.Machines, o.Rounds)
 	for _, p := range t.converged {
 		v.check(p.ok, "converged after kills while %s", p.phase)
 	}

@@ -26,7 +26,7 @@ func harmless() *trial {
 }
 
 func TestEveryPromiseOfATrialCanBeBroken(t *testing.T) {
-	o := &CrashOptions{Machines: 2, Absent: time.Minute}
+	o := &CrashOptions{Machines: 2, Rounds: 1, Absent: time.Minute}
 	for _, tt := range []struct {
 		about  string
 		breaks func(*trial, *report.Report)
