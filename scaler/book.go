@@ -251,8 +251,8 @@ func (t *table[T]) load(e ledger.Entry) (known bool, err error) {
 		return false, nil
 	}
 	r := &row[T]{index: e.Index}
-	if err := json.Unmarshal(e.Value, &r.v); err != nil {
-		return true, fmt.Errorf("cannot read record %q: %w", e.Key, err)
+	if r.v, err = ledger.Decode[T](e); err != nil {
+		return true, err
 	}
 	t.rows[id] = r
 	t.ids = nil
@@ -297,7 +297,7 @@ func (t *table[T]) change(id string) change {
 	r := t.rows[id]
 	op := ledger.Op{Key: t.prefix + id, Index: r.index, Delete: r.gone}
 	if !r.gone {
-		op.Value = encode(r.v)
+		op.Value = document(r.v)
 	}
 	return change{op: op, note: func(index uint64) {
 		delete(t.dirty, id)
@@ -309,7 +309,17 @@ func (t *table[T]) change(id string) change {
 	}}
 }
 
-// encode cannot fail: the records hold nothing that JSON lacks.
+// document is a record as the ledger stores it. It cannot fail: the records
+// hold nothing that JSON lacks.
+func document[T any](v T) []byte {
+	data, err := ledger.Encode(v)
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return data
+}
+
+// encode is the JSON of a record alone.
 func encode(v any) []byte {
 	data, err := json.Marshal(v)
 	if err != nil {

@@ -97,6 +97,7 @@ func (c *Controller) look() {
 	c.obs = newObserver(&c.env, &c.set)
 	c.act.obs = c.obs
 	c.watch.Store(c.obs)
+	c.mem.watched = c.env.Now()
 }
 
 // check refuses settings that name what is not there.
@@ -194,7 +195,6 @@ func (c *Controller) load(ctx context.Context, fence ledger.Fence) error {
 		}
 		c.book, c.mem.fresh = book, len(entries) == 0
 	}
-	c.mem.loaded = c.env.Now()
 	c.enter(steering)
 	if c.env.Loaded != nil {
 		c.env.Loaded(c.machines())
@@ -232,9 +232,25 @@ func (c *Controller) steer(ctx context.Context) error {
 	for _, j := range v.jobs() {
 		c.act.dispatch(j)
 	}
+	c.measure(v)
 	c.announce(v, decisions)
 	c.obs.forget(v.alive)
 	return c.finish(ctx, v)
+}
+
+// measure tells how long the stages of machines took that have become ready.
+func (c *Controller) measure(v *view) {
+	if c.env.Meter == nil {
+		return
+	}
+	for _, m := range v.arrived {
+		decided, ok := m.Stage(stageDecided)
+		for _, s := range m.Stages {
+			if ok && s.Name != stageDecided {
+				c.env.Meter.Stage(m.Pool, s.Name, s.At.Sub(decided))
+			}
+		}
+	}
 }
 
 // reachable are the machines whose engine may answer.

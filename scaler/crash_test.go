@@ -30,7 +30,7 @@ func shortSpike(at time.Duration) float64 {
 // case of the matrix.
 type crashCase struct {
 	fault  sim.FaultKind // "" none
-	effect int           // the n-th, counted from 1; 0: no crash
+	effect int           // the n-th, counted from 1; beyond crashOnce: again and again
 	after  bool
 	seed   uint64
 }
@@ -73,8 +73,12 @@ func crashCases() (all []crashCase) {
 	return all
 }
 
-// crashEffects is more than a run has effects.
-const crashEffects = 60
+// A run has about crashOnce effects; of the cases beyond, one crashes at every
+// effect, one at every second, and so on.
+const (
+	crashOnce    = 36
+	crashEffects = 42
+)
 
 func everyNth(cases []crashCase, n int) (some []crashCase) {
 	for i := 0; i < len(cases); i += n {
@@ -111,21 +115,41 @@ func (c crashCase) run(t *testing.T) {
 	if c.fault != "" {
 		w.cloud.Inject(c.script()...)
 	}
-	effects := 0
+	effects, last := 0, w.begun
 	w.around = func(e fleet.Effect, after bool) {
 		if !after {
 			effects++
 		}
-		if effects == c.effect && after == c.after {
+		// One that crashes before it has looked around may take nothing away.
+		if c.strikes(effects) && after == c.after && w.clock.Now().Sub(last) >= crashPause {
+			last = w.clock.Now()
 			w.say("crash at %s of %s", e.Kind, e.ID)
-			w.around = nil
 			panic(crashed{})
 		}
 	}
 	w.run(4*time.Minute + 50*time.Second)
-	w.mustServe(390)
-	w.run(c.settle())
+	if c.effect <= crashOnce {
+		w.mustServe(390)
+	}
+	w.run(c.settle() - calm)
+	w.around = nil
+	w.run(calm)
 	w.mustBeQuiet()
+}
+
+// crashPause is the least time between two crashes, and calm the time at the end
+// without any.
+const (
+	crashPause = 40 * time.Second
+	calm       = 5 * time.Minute
+)
+
+// strikes reports whether the controller crashes at its n-th effect.
+func (c crashCase) strikes(n int) bool {
+	if c.effect <= crashOnce {
+		return n == c.effect
+	}
+	return n%(c.effect-crashOnce) == 0
 }
 
 // settle is how long the aftermath of a fault may take until nothing is left.

@@ -65,6 +65,7 @@ func faults() []fault {
 		{"ledger wiped under load", steady, ledgerWiped},
 		{"ledger wiped while the scaler is down", steady, ledgerWipedWhileDown},
 		{"scaler down for a day", steady, scalerDown},
+		{"scaler dies after registering", steady, diesAfterRegistering},
 		{"two scalers lead at once", spike, twoLeaders},
 		{"two scalers with one fence", spike, twoWithOneFence},
 		{"ledger answers are lost", spike, ledgerUnsure},
@@ -260,6 +261,32 @@ func scalerDown(w *world) {
 	w.restart()
 	w.run(10 * time.Minute)
 	w.mustKeep(machines)
+	w.mustServe(400)
+}
+
+// diesAfterRegistering ends the scaler between a registration and its note of
+// it, for longer than a registration may take.
+func diesAfterRegistering(w *world) {
+	w.around = func(e fleet.Effect, after bool) {
+		if after && e.Kind == fleet.Register {
+			w.around = nil
+			panic(crashed{})
+		}
+	}
+	for range 10 * 60 {
+		w.run(time.Second)
+		if w.around == nil {
+			break
+		}
+	}
+	for range 600 { // nobody ticks
+		w.clock.Advance(time.Second)
+		w.gates.second()
+	}
+	if len(w.gates.serving) != 1 {
+		w.fail("%d servers in rotation, want the one that was registered", len(w.gates.serving))
+	}
+	w.run(5 * time.Minute)
 	w.mustServe(400)
 }
 

@@ -115,13 +115,28 @@ func (v *view) labels(m *fleet.Machine) map[string]string {
 }
 
 func (v *view) adoptContainers() {
-	for _, m := range v.book.machines.all() {
-		for name, c := range sortedMap(v.seen.engines[m.ID].containers) {
-			if _, known := v.book.instances.get(name); !known && v.persists("container/"+name) {
+	for id, m := range v.book.machines.all() {
+		seen := v.seen.engines[id]
+		if !seen.down.IsZero() || v.now.Sub(seen.begun) > 3*v.set.Pace.Engines {
+			continue // an old list proves nothing
+		}
+		for _, name := range v.unknown(seen.containers) {
+			if c := seen.containers[name]; v.persists("container/" + name) {
 				v.adoptContainer(&m, &c)
 			}
 		}
 	}
+}
+
+// unknown are the containers without a record.
+func (v *view) unknown(containers map[string]docker.Container) (names []string) {
+	for name := range containers {
+		if _, known := v.book.instances.get(name); !known {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // persists reports whether an orphan has been seen for longer than a list may

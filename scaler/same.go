@@ -38,7 +38,7 @@ func sameOrder(a, b fleet.Order) bool {
 
 func sameInstance(a, b fleet.Instance) bool {
 	return a.State == b.State && a.Since.Equal(b.Since) && a.Reason == b.Reason && a.Want == b.Want &&
-		a.DrainFrom.Equal(b.DrainFrom) && a.Undrain == b.Undrain && a.Restarts == b.Restarts && a.Blamed == b.Blamed &&
+		a.DrainFrom.Equal(b.DrainFrom) && a.Undrain == b.Undrain && a.Ending == b.Ending && a.Restarts == b.Restarts && a.Blamed == b.Blamed &&
 		sameAttempts(a.Attempts, b.Attempts) && a.Healthy.Equal(b.Healthy) && a.FirstRequest.Equal(b.FirstRequest) &&
 		sameInstanceKind(&a, &b)
 }

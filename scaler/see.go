@@ -40,7 +40,7 @@ func (v *view) seeMachine(m *fleet.Machine) fleet.MachineObs {
 		CloudID: m.CloudID, ListedAt: v.seen.listings[m.Provider].begun, ListLag: about.ListLag,
 		EngineOK: !engine.begun.IsZero() && engine.down.IsZero(), EngineAt: engine.begun, EngineDown: engine.down,
 		Instances: len(v.on[m.ID]), Traffic: v.traffic(m.ID), Last: v.seen.outcomes[m.ID],
-		LedgerOnly: about.Owned, Warm: about.StopFree, Quarantine: v.mayQuarantine(m),
+		Watched: v.mem.watched, LedgerOnly: about.Owned, Warm: about.StopFree, Quarantine: v.mayQuarantine(m),
 	}
 	if o, ok := v.book.orders.get(m.Order); ok {
 		obs.Order = o.State
@@ -94,7 +94,7 @@ func (v *view) mayQuarantine(m *fleet.Machine) bool {
 // seeInstance is what is known of an instance. Its machine has been stepped
 // before.
 func (v *view) seeInstance(i *fleet.Instance) fleet.InstanceObs {
-	obs := fleet.InstanceObs{Machine: fleet.MachineGone, Container: fleet.ContainerUnknown, InFlight: -1, Last: v.seen.outcomes[i.ID]}
+	obs := fleet.InstanceObs{Machine: fleet.MachineGone, Container: fleet.ContainerUnknown, InFlight: -1, Last: v.seen.outcomes[i.ID], Watched: v.mem.watched}
 	if m, ok := v.book.machines.get(i.Machine); ok {
 		obs.Machine = m.State
 	}

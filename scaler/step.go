@@ -71,6 +71,7 @@ func (v *view) stepMachine(id string) {
 	next, effects := m.Step(v.seeMachine(&m), v.machineTimings(m.Pool), v.now)
 	if next.State == fleet.MachineReady && m.State != fleet.MachineReady {
 		v.noteBoot(&next)
+		v.arrived = append(v.arrived, next)
 	}
 	if next.State == fleet.MachineGone {
 		v.buryMachine(&next)

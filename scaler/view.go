@@ -31,6 +31,7 @@ type view struct {
 	effects     map[string]fleet.Effect // by record
 	rejects     map[string]*refusal     // by app: why something was not placed
 	actions     []action
+	arrived     []fleet.Machine // that became ready in this tick
 }
 
 // memory is what a controller knows beside the ledger. All of it may be lost:
@@ -51,7 +52,7 @@ type memory struct {
 	placedAt   map[string]time.Time            // by instance that does not serve yet
 	saved      time.Time                       // policy memories were written
 	fresh      bool                            // the ledger was empty when it was read
-	loaded     time.Time
+	watched    time.Time                       // since when the world is observed without a gap
 }
 
 func newMemory() *memory {
