@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -33,13 +34,27 @@ func findHierarchies(mountinfo string) (*hierarchies, error) {
 		return nil, err
 	}
 	defer f.Close()
+	h, err := parseHierarchies(f)
+	if err != nil {
+		return nil, fmt.Errorf("cannot limit machines: %w", err)
+	}
+	return h, nil
+}
+
+// parseHierarchies finds cgroups in lines such as
+//
+//	36 35 0:31 / /sys/fs/cgroup/cpu rw shared:9 - cgroup cgroup rw,cpu
+//
+// Where version 1 has the controllers, a version 2 beside it holds processes
+// alone.
+func parseHierarchies(mountinfo io.Reader) (*hierarchies, error) {
 	h := &hierarchies{mounts: map[string]string{}}
 	two := ""
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		// 36 35 0:31 / /sys/fs/cgroup/cpu rw shared:9 - cgroup cgroup rw,cpu
-		before, after, ok := strings.Cut(lines.Text(), " - ")
+	lines := bufio.NewScanner(mountinfo)
+	for lines.Scan() {
+		before, after, _ := strings.Cut(lines.Text(), " - ")
 		left, right := strings.Fields(before), strings.Fields(after)
-		if !ok || len(left) < 5 || len(right) < 3 {
+		if len(left) < 5 || len(right) < 3 {
 			continue
 		}
 		switch right[0] {
@@ -51,17 +66,19 @@ func findHierarchies(mountinfo string) (*hierarchies, error) {
 			}
 		}
 	}
-	if two == "" && len(h.mounts) == 0 {
-		return nil, errors.New("cannot limit machines: no cgroups are mounted")
-	}
-	if h.mounts["cpu"] == "" || h.mounts["memory"] == "" {
-		h.unified = two
-	}
-	if two != "" {
+	one := h.mounts["cpu"] != "" && h.mounts["memory"] != ""
+	switch {
+	case lines.Err() != nil:
+		return nil, lines.Err()
+	case two == "" && len(h.mounts) == 0:
+		return nil, errors.New("no cgroups are mounted")
+	case two == "" && !one:
+		return nil, errors.New("no cgroup has the cpu and memory controllers")
+	case two != "":
 		h.mounts["unified"] = two
 	}
-	if h.unified == "" && (h.mounts["cpu"] == "" || h.mounts["memory"] == "") {
-		return nil, errors.New("cannot limit machines: no cgroup has the cpu and memory controllers")
+	if !one {
+		h.unified = two
 	}
 	return h, nil
 }

@@ -96,6 +96,19 @@ func (d *Driver) reserve(ctx context.Context, r *cloud.CreateRequest) (*batch, e
 	case err == nil || !errors.Is(err, fs.ErrNotExist):
 		return b, err
 	}
+	if b, err = d.newBatch(ctx, r, asked); err != nil {
+		return nil, err
+	}
+	return b, writeJSON(d.batchFile(r.Token), b)
+}
+
+// newBatch chooses what a new token stands for. The root is locked.
+func (d *Driver) newBatch(ctx context.Context, r *cloud.CreateRequest, asked string) (*batch, error) {
+	for _, dir := range []string{"batches", "machines"} {
+		if err := os.MkdirAll(filepath.Join(d.o.Root, dir), 0o711); err != nil {
+			return nil, err
+		}
+	}
 	all, err := d.survey()
 	if err != nil {
 		return nil, err
@@ -112,20 +125,12 @@ func (d *Driver) reserve(ctx context.Context, r *cloud.CreateRequest) (*batch, e
 	if err != nil {
 		return nil, err
 	}
-	*b = batch{Token: r.Token, Request: asked, Type: r.Type, Zone: r.Zone, Created: d.o.Now()}
+	b := &batch{Token: r.Token, Request: asked, Type: r.Type, Zone: r.Zone, Created: d.o.Now()}
 	for i, index := range indexes {
 		id := "local-" + digest(fmt.Sprintf("%s/%s/%d", d.o.Root, r.Token, i))[:12]
 		b.Slots = append(b.Slots, slot{ID: id, Name: r.Names[i], Index: index})
 	}
-	for _, dir := range []string{"batches", "machines"} {
-		if err := os.MkdirAll(filepath.Join(d.o.Root, dir), 0o711); err != nil {
-			return nil, err
-		}
-	}
-	if err := writeJSON(d.networkFile(), n); err != nil {
-		return nil, err
-	}
-	return b, writeJSON(d.batchFile(r.Token), b)
+	return b, writeJSON(d.networkFile(), n)
 }
 
 // grant is how many of the machines asked for there is room for.

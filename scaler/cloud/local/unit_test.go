@@ -55,6 +55,16 @@ func TestHierarchiesAreFoundInEachVersion(t *testing.T) {
 	}
 }
 
+func FuzzParseHierarchies(f *testing.F) {
+	f.Add("30 24 0:26 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,memory\n35 24 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		h, err := parseHierarchies(strings.NewReader(text))
+		if err == nil && (len(h.roots()) == 0 || h.unified == "" && (h.mounts["cpu"] == "" || h.mounts["memory"] == "")) {
+			t.Errorf("%q gave %+v, which limits nothing", text, h)
+		}
+	})
+}
+
 // fakeUnified is a cgroup2 tree of plain files for a parent and its child.
 func fakeUnified(t *testing.T, group string) *hierarchies {
 	t.Helper()
