@@ -29,7 +29,8 @@ type registries struct {
 
 func newRegistries(c *configs.Scaler, s *scaler.Settings) (*registries, error) {
 	base := registry.Config{
-		Address: consulAddress(&c.Consul), Token: registry.Secret(c.Consul.Token), Namespace: c.Consul.Namespace,
+		Address: consulAddress(&c.Consul), Token: registry.Secret(c.Consul.Token), TokenFile: c.Consul.TokenFile,
+		Namespace: c.Consul.Namespace, Partition: c.Consul.Partition,
 		Datacenter: c.Consul.Datacenter, Cluster: c.Cluster, GatewayService: c.Gateways.Service,
 	}
 	for _, f := range []struct {
