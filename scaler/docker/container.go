@@ -27,9 +27,8 @@ const rounds = 20
 //	          |  -- created, exited --> start ---------------------+
 //	          |  -- paused -----------> unpause -------------------+
 //	          |  -- not ours ---------> ErrForeign
-//	          |  -- ended after start > ErrExited
 //	          v
-//	running, or restarted by its engine
+//	running, restarted by its engine, or ended after it was started here
 func (x *Engines) Ensure(ctx context.Context, e Engine, s Spec) (Container, error) {
 	var c Container
 	if err := s.check(); err != nil {
@@ -173,13 +172,14 @@ func (x *Engines) Remove(ctx context.Context, e Engine, name string, grace time.
 	})
 }
 
-// remove ends one container for good; several may do it at once.
+// remove ends one container for good; several may do it at once. An engine
+// that cannot stop a container may still be able to remove it.
 func (l *lane) remove(ctx context.Context, api *client.Client, id string, grace time.Duration) error {
 	seconds := wholeSeconds(grace)
 	_, err := within(ctx, l.opts.Call+time.Duration(seconds)*time.Second, func(ctx context.Context) (any, error) {
 		return nil, api.ContainerStop(ctx, id, container.StopOptions{Timeout: &seconds})
 	})
-	if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) {
+	if judge(ctx, err, true) != alive {
 		return err
 	}
 	_, err = within(ctx, l.opts.Call, func(ctx context.Context) (any, error) {

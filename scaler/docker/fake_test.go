@@ -158,6 +158,27 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	}
 }
 
+func TestContainerThatCannotBeStoppedIsRemoved(t *testing.T) {
+	t.Parallel()
+	removed := false
+	_, e := startFake(t, "1.41", func(w http.ResponseWriter, r *http.Request) {
+		switch r.Method {
+		case http.MethodGet:
+			fmt.Fprintf(w, `{"Id":"c1","State":{"Status":"running"},"Config":{"Labels":{%q:"h"}}}`, LabelHash)
+		case http.MethodPost:
+			fails(500, "tried to kill container, but did not receive an exit event")(w, r)
+		case http.MethodDelete:
+			removed = r.URL.Query().Get("force") == "1"
+		}
+	})
+	x := New(Options{})
+	defer x.Close()
+	ok(t, x.Remove(t.Context(), e, "c", 0))
+	if !removed {
+		t.Error("not removed by force")
+	}
+}
+
 func TestEnsureGivesUpOnAContainerThatNeverStays(t *testing.T) {
 	t.Parallel()
 	_, e := startFake(t, "1.41", func(w http.ResponseWriter, r *http.Request) {
