@@ -39,7 +39,10 @@ func brisk() pace {
 // giving them back, wipes its ledger, and leaves it away, all under load. It
 // returns an error if anything was lost, doubled, forgotten or failed.
 func Crash(ctx context.Context, o CrashOptions) (err error) {
-	w, err := open(ctx, &Options{Self: o.Self, Consul: o.Consul, Dir: o.Dir, Target: 150 * time.Millisecond, Work: 500 * time.Microsecond, Out: o.Out}, brisk())
+	w, err := open(ctx, &Options{
+		Self: o.Self, Consul: o.Consul, Dir: o.Dir, Target: 150 * time.Millisecond, Work: 500 * time.Microsecond, Out: o.Out,
+		pace: brisk(),
+	})
 	if err != nil {
 		return err
 	}

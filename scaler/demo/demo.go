@@ -35,6 +35,7 @@ type Options struct {
 	Slack  time.Duration // what meeting it again may take on top of the measured lead time
 	Work   time.Duration // CPU time of a request in the app
 	Out    io.Writer
+	pace   pace
 }
 
 // Default is the run of `make demo-scale`: about four minutes.
@@ -42,6 +43,7 @@ func Default() Options {
 	return Options{
 		Base: 100, Peak: 1000, Quiet: 20 * time.Second, Rise: 20 * time.Second, Hold: 60 * time.Second, Settle: 150 * time.Second,
 		Target: 150 * time.Millisecond, Slack: 10 * time.Second, Work: 500 * time.Microsecond,
+		pace: calm(),
 	}
 }
 
@@ -57,7 +59,7 @@ func calm() pace {
 // Run plays the whole story and returns an error if anything of what was
 // promised does not hold.
 func Run(ctx context.Context, o Options) (err error) {
-	w, err := open(ctx, &o, calm())
+	w, err := open(ctx, &o)
 	if err != nil {
 		return err
 	}

@@ -65,6 +65,7 @@ func TestASpikeBuysCapacityAndGivesItBack(t *testing.T) {
 	o.Self, o.Consul = program(t), consul(t)
 	o.Base, o.Peak, o.Quiet, o.Rise, o.Hold, o.Settle = 50, 500, 5*time.Second, 10*time.Second, 20*time.Second, 2*time.Minute
 	o.Slack = time.Hour
+	o.pace.Window, o.pace.Slow, o.pace.Hold = 10*time.Second, 5*time.Second, 10*time.Second
 	var out bytes.Buffer
 	o.Out = &out
 	must(t, &out, Run(ctx, o))

@@ -65,7 +65,7 @@ type pace struct {
 }
 
 // open starts everything and returns once the app serves.
-func open(ctx context.Context, o *Options, p pace) (*world, error) {
+func open(ctx context.Context, o *Options) (*world, error) {
 	w := &world{o: o, dir: o.Dir, client: &http.Client{Timeout: 3 * time.Second}}
 	if err := possible(o); err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func open(ctx context.Context, o *Options, p pace) (*world, error) {
 	} else if err := os.MkdirAll(w.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("cannot make a directory: %w", err)
 	}
-	w.at.pace = p
+	w.at.pace = o.pace
 	if err := w.start(ctx); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
