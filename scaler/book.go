@@ -51,14 +51,13 @@ type appRecord struct {
 	Why    string    `json:",omitempty"`
 }
 
-// nodeRecord is a person's order about a machine (key: its id), a pool of
-// machines ("pool:NAME") or the cluster (nodeDown).
+// nodeRecord is a person's order about a machine (key: its id) or about the
+// cluster (nodeDown).
 type nodeRecord struct {
-	Action string // cordon, drain, replace, evacuate, down
+	Action string // cordon, drain, replace, down
 	By     string
 	Why    string    `json:",omitempty"`
 	At     time.Time // it was given
-	Until  time.Time `json:",omitzero"` // zero: until it is taken back
 }
 
 // spendRecord is a day's money.

@@ -62,6 +62,7 @@ func faults() []fault {
 		{"late boot", steady, lateBoot},
 		{"engine hangs", steady, engineHangs},
 		{"machine vanishes", steady, machineVanishes},
+		{"spot notice", steady, spotNotice},
 		{"ledger wiped under load", steady, ledgerWiped},
 		{"ledger wiped while the scaler is down", steady, ledgerWipedWhileDown},
 		{"scaler down for a day", steady, scalerDown},
@@ -225,6 +226,15 @@ func machineVanishes(w *world) {
 	w.mustServe(400)
 	if len(w.rented()) < len(machines) {
 		w.fail("the machine was not replaced")
+	}
+}
+
+func spotNotice(w *world) {
+	machines := w.settled()
+	w.cloud.Reclaim(machines[0])
+	for range 5 * 60 {
+		w.run(time.Second)
+		w.mustServe(400)
 	}
 }
 

@@ -139,10 +139,15 @@ func (d *draft) mayStay(i *fleet.Instance) bool {
 	return false
 }
 
-// personal reports whether a person has ordered a machine away.
+// personal reports whether somebody else wants a machine away: a person, or its
+// cloud.
 func (d *draft) personal(machine string) bool {
-	_, ok := d.book.nodes.get(machine)
-	return ok
+	if _, ordered := d.book.nodes.get(machine); ordered {
+		return true
+	}
+	m, _ := d.book.machines.get(machine)
+	_, noticed := d.seen.notices[m.CloudID]
+	return noticed
 }
 
 // keepMachine takes back the controller's own plan to release a machine.

@@ -25,9 +25,3 @@ func (k *keys) release(key string) {
 	defer k.mu.Unlock()
 	delete(k.set, key)
 }
-
-func (k *keys) has(key string) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.set[key]
-}

@@ -29,10 +29,31 @@ func (v *view) orders() {
 			v.stepMachine(id)
 		}
 	}
+	v.heed()
 	if v.ending() {
 		v.end()
 	}
 }
+
+// heed empties machines that their cloud will take away: others are ordered in
+// their place while they still serve.
+func (v *view) heed() {
+	if len(v.seen.notices) == 0 {
+		return
+	}
+	for id, m := range v.book.machines.all() {
+		if n, ok := v.seen.notices[m.CloudID]; !ok || n.Kind != noticeReclaim || m.Want == fleet.WantDrain {
+			continue
+		}
+		m.Want = fleet.WantDrain
+		v.book.machines.put(id, m)
+		v.stepMachine(id)
+		v.note(action{Kind: "drain", Pool: m.Pool, Target: id, Count: 1, Why: "its cloud will take it away"})
+	}
+}
+
+// noticeReclaim is the kind of notice of a machine that will be taken away.
+const noticeReclaim = "reclaim"
 
 func wanted(action string) string {
 	if action == actionCordon {
@@ -43,9 +64,8 @@ func wanted(action string) string {
 
 // Actions on machines, as package api has them, and on more than one.
 const (
-	actionCordon   = "cordon"
-	actionEvacuate = "evacuate"
-	actionDown     = "down"
+	actionCordon = "cordon"
+	actionDown   = "down"
 )
 
 // end wants every machine away. They wait for their instances, which nobody

@@ -16,11 +16,10 @@ import (
 // facts are what was last seen of the world. The values are replaced, never
 // changed, so that a view may keep them.
 type facts struct {
-	listings map[string]listing    // by provider
-	offers   map[string]offers     // by provider
-	engines  map[string]engineSeen // by machine
-	services map[string]service    // by registry service
-	gateways []registry.Gateway
+	listings map[string]listing         // by provider
+	offers   map[string]offers          // by provider
+	engines  map[string]engineSeen      // by machine
+	services map[string]service         // by registry service
 	made     map[string][]cloud.Machine // by order: what Create answered
 	from     map[string]string          // by order: whom it was made by
 	outcomes map[string]fleet.Outcome   // by record: the last effect's
@@ -263,7 +262,7 @@ func (o *observer) facts() *facts {
 	defer o.mu.Unlock()
 	return &facts{
 		listings: maps.Clone(o.seen.listings), offers: maps.Clone(o.seen.offers), engines: maps.Clone(o.seen.engines),
-		services: maps.Clone(o.seen.services), gateways: o.seen.gateways, made: maps.Clone(o.seen.made),
+		services: maps.Clone(o.seen.services), made: maps.Clone(o.seen.made),
 		outcomes: maps.Clone(o.seen.outcomes), notices: maps.Clone(o.seen.notices),
 	}
 }

@@ -143,24 +143,6 @@ func (b *Backend) NodeAction(ctx context.Context, r api.NodeRequest) (n api.Node
 	return n, err
 }
 
-// Evacuate moves everything away from a pool of machines and buys nothing
-// there until it is taken back (by an empty reason of action "undrain").
-func (b *Backend) Evacuate(ctx context.Context, pool, by, reason string) error {
-	e := Event{What: actionEvacuate, ID: pool, By: by, Why: reason}
-	return b.change(ctx, e, func(v *view) error {
-		if v.set.pool(pool) == nil {
-			return fmt.Errorf("pool %q: %w", pool, api.ErrNotFound)
-		}
-		v.book.nodes.put("pool:"+pool, nodeRecord{Action: actionEvacuate, By: by, Why: reason, At: v.now})
-		for id, m := range v.book.machines.all() {
-			if m.Pool == pool {
-				v.book.nodes.put(id, nodeRecord{Action: api.Drain, By: by, Why: reason, At: v.now})
-			}
-		}
-		return nil
-	})
-}
-
 // Down ends the cluster: every instance is drained and removed, every machine
 // given back, owned ones too, and then the ledger is deleted. It returns as
 // soon as the order is written.

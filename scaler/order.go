@@ -79,9 +79,6 @@ func (d *draft) mayBuy(p *Pool) string {
 			return "pool " + p.Name + ": order " + o.ID + " is in doubt: " + o.Reason
 		}
 	}
-	if d.closed(p.Name) {
-		return "pool " + p.Name + " is being evacuated"
-	}
 	for _, provider := range p.Providers {
 		l := d.seen.listings[provider]
 		if l.rounds == 0 || (d.mem.fresh && l.rounds < d.set.Pace.Rounds) {
@@ -329,12 +326,6 @@ func (d *draft) cover(p *Pool, machines int, o *offer, a *App, n int) (covered i
 		d.coming[p.Name] = append(d.coming[p.Name], h)
 	}
 	return covered
-}
-
-// closed reports whether a person evacuates the pool.
-func (d *draft) closed(pool string) bool {
-	n, ok := d.book.nodes.get("pool:" + pool)
-	return ok && (n.Until.IsZero() || d.now.Before(n.Until))
 }
 
 // reserves orders what pools keep beside what apps need: their least machines,

@@ -9,7 +9,6 @@ import (
 
 	"spillway/scaler/api"
 	"spillway/scaler/fleet"
-	"spillway/scaler/policy"
 )
 
 // Backend is the controller as the API sees it.
@@ -326,7 +325,4 @@ func (v *view) strangers() (all []api.Instance) {
 	return all
 }
 
-var (
-	_ api.Backend = (*Backend)(nil)
-	_             = policy.RuleHold
-)
+var _ api.Backend = (*Backend)(nil)
