@@ -93,6 +93,20 @@ func TestACreateKilledAtAnyStepIsUndoneByDelete(t *testing.T) {
 	}
 }
 
+func TestAListGoesOnWithACreateThatWasKilled(t *testing.T) {
+	for _, step := range []string{"record", "cgroup", "init", "link"} {
+		t.Run(step, func(t *testing.T) {
+			t.Parallel()
+			root := newRoot(t)
+			killAt(t, root, step, "-")
+			d := newDriver(t, idle(root))
+			if ms := list(t, d); len(ms) != 1 || ms[0].State != cloud.Running {
+				t.Fatalf("listed %v", ms)
+			}
+		})
+	}
+}
+
 func TestADeleteKilledAtAnyStepIsCompletedByItsRepetition(t *testing.T) {
 	for _, step := range []string{"delete", "kill", "cgroup-removed"} {
 		t.Run(step, func(t *testing.T) {
