@@ -84,6 +84,7 @@ func (c *crasher) play(ctx context.Context) (*report.Report, error) {
 		c.seen.left = append(c.seen.left, err.Error())
 	}
 	c.seen.left = append(c.seen.left, c.leftovers(ctx)...)
+	c.seen.tokens = c.tokenFaults()
 	return r, nil
 }
 

@@ -22,6 +22,7 @@ type trial struct {
 	unwell    []string                   // what was critical while there was no scaler
 	broken    []string                   // the trial could not go on
 	left      []string                   // at the end
+	tokens    []string                   // that stood for more than one batch
 }
 
 // death of one scaler.
@@ -157,6 +158,7 @@ func (t *trial) faults() (orphans, doubles []string) {
 			}
 		}
 	}
+	sort(t.tokens)
 	for _, d := range t.deaths {
 		sort(d.faults)
 	}

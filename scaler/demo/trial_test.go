@@ -2,6 +2,7 @@ package demo
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,6 +46,7 @@ func TestEveryPromiseOfATrialCanBeBroken(t *testing.T) {
 		{"a machine too many at once", func(t *trial, _ *report.Report) { t.atOnce = 3 }},
 		{"no convergence", func(t *trial, _ *report.Report) { t.converged[1].ok = false }},
 		{"critical without a scaler", func(t *trial, _ *report.Report) { t.bad([]string{"web-1 is critical"}) }},
+		{"a token of two batches", func(t *trial, _ *report.Report) { t.tokens = []string{"double: x"} }},
 		{"something is left", func(t *trial, _ *report.Report) { t.left = []string{"key x"} }},
 	} {
 		seen, r := harmless(), &report.Report{Requests: 100, Status: map[string]uint64{"200": 100}}
@@ -97,6 +99,28 @@ func TestACensusFindsWhatShouldNotBe(t *testing.T) {
 		tt.change(c)
 		if got := c.faults(3); !slices.Equal(got, tt.want) {
 			t.Errorf("%s: %q, want %q", tt.about, got, tt.want)
+		}
+	}
+}
+
+func TestATokenStandsForOneBatch(t *testing.T) {
+	line := func(op, token, machines string) string {
+		return `{"op":"` + op + `","token":"` + token + `","machines":[` + machines + `]}` + "\n"
+	}
+	for _, tt := range []struct {
+		about, audit string
+		faults       int
+	}{
+		{"nothing", "", 0},
+		{"two tokens", line("create", "1", `"a"`) + line("create", "2", `"b"`), 0},
+		{"repeated, in any order", line("create", "1", `"a","b"`) + line("create", "1", `"b","a"`), 0},
+		{"repeated without an answer", line("create", "1", "") + line("create", "1", `"a"`), 0},
+		{"another batch", line("create", "1", `"a"`) + line("create", "1", `"b"`), 1},
+		{"more of it", line("create", "1", `"a"`) + line("create", "1", `"a","b"`), 1},
+		{"other calls and half a line", line("delete", "1", `"a"`) + line("create", "1", `"b"`) + `{"op":"cre`, 0},
+	} {
+		if got := tokenFaults(strings.NewReader(tt.audit)); len(got) != tt.faults {
+			t.Errorf("%s: %q", tt.about, got)
 		}
 	}
 }
