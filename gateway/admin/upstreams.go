@@ -40,8 +40,10 @@ type detail struct {
 	Degraded       string     `json:"degraded,omitempty"`
 	Sync           syncDetail `json:"sync"`
 	Capacity       *Capacity  `json:"capacity,omitempty"` // announced
-	Servers        []server   `json:"servers"`
-	Decisions      []Decision `json:"decisions"`
+	// Panic says that too few servers are admitted, so that all are.
+	Panic     bool       `json:"panic,omitempty"`
+	Servers   []server   `json:"servers"`
+	Decisions []Decision `json:"decisions"`
 }
 
 type syncDetail struct {
@@ -62,7 +64,8 @@ type server struct {
 	Weight     int    `json:"weight"`
 	WeightFrom string `json:"weight_from"`
 	// State is "up", "backup" (up, but only used when no other is), "down",
-	// "failed" or "max_conns"; Why explains it.
+	// "unproven", "unhealthy", "ejected" (or several, joined by "+"), "failed"
+	// or "max_conns"; Why explains it.
 	State              string  `json:"state"`
 	Why                string  `json:"why,omitempty"`
 	Backup             bool    `json:"backup"`
@@ -71,6 +74,7 @@ type server struct {
 	Fails              int     `json:"fails"`
 	MaxFails           int     `json:"max_fails"`
 	FailTimeoutSeconds float64 `json:"fail_timeout_seconds"`
+	Health             *health `json:"health,omitempty"` // nil while nobody watches
 }
 
 func (s *Server) upstreams(ctx *fasthttp.RequestCtx) {
@@ -134,7 +138,7 @@ func (s *Server) describe(p *upstream.Pool) detail {
 	out := detail{
 		Name: p.Name, Balance: p.Settings().Balance, Version: snap.Version,
 		SnapshotSource: snap.Meta.Source, SnapshotIndex: snap.Meta.Index, SnapshotAt: known(snap.Meta.At),
-		Degraded: info.Degraded, Sync: describeSync(info),
+		Degraded: info.Degraded, Sync: describeSync(info), Panic: snap.Panicking(),
 		Servers: make([]server, 0, len(snap.Entries)), Decisions: []Decision{},
 	}
 	if out.Sync.Source == "" {
@@ -173,6 +177,7 @@ func describeServer(e *upstream.Entry, now int64) server {
 		State: state, Why: why, Backup: spec.Backup,
 		Inflight: e.Inflight.Load(), MaxConns: spec.MaxConns,
 		Fails: e.Fails(), MaxFails: spec.MaxFails, FailTimeoutSeconds: spec.FailTimeout.Seconds(),
+		Health: describeHealth(e.Server),
 	}
 }
 
@@ -189,6 +194,9 @@ func stateOf(e *upstream.Entry, now int64) (state, why string) {
 		return state, fmt.Sprintf("%d failures, at most %d within %s allowed", e.Fails(), spec.MaxFails-1, spec.FailTimeout)
 	case "max_conns":
 		return state, fmt.Sprintf("%d requests in flight, at most %d allowed", e.Inflight.Load(), spec.MaxConns)
+	case "":
+	default:
+		return state, heldWhy(e.Server)
 	}
 	if spec.Backup {
 		return "backup", "used only when no other server is available"

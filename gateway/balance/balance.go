@@ -39,6 +39,10 @@ type Request struct {
 	// Tried are the servers this request has been sent to already, in order.
 	// They are not chosen again.
 	Tried []*upstream.Server
+
+	pick  uint64 // counts the picks of a picker
+	waits bool   // a server that starts slowly let this pick pass
+	spare bool   // and may be chosen all the same: there is no other
 }
 
 // Picker chooses servers for one loop. It is not safe for use by several
@@ -114,6 +118,7 @@ type chooser interface {
 type picker struct {
 	servers
 	chooser chooser
+	picks   uint64
 }
 
 // Update implements Picker.
@@ -127,10 +132,23 @@ func (p *picker) Pick(r *Request) *upstream.Entry {
 	if p.only != nil {
 		return p.pickOnly(r)
 	}
-	if e := p.pickFrom(&p.primary, r); e != nil {
+	p.picks++
+	r.pick = p.picks
+	if e := p.pickAny(&p.primary, r); e != nil {
 		return e
 	}
-	return p.pickFrom(&p.backup, r)
+	return p.pickAny(&p.backup, r)
+}
+
+// pickAny picks from g, if need be one whose turn it is not.
+func (p *picker) pickAny(g *group, r *Request) *upstream.Entry {
+	r.waits, r.spare = false, false
+	e := p.pickFrom(g, r)
+	if e == nil && r.waits {
+		r.spare = true
+		e = p.pickFrom(g, r)
+	}
+	return e
 }
 
 func (p *picker) pickFrom(g *group, r *Request) *upstream.Entry {
@@ -153,7 +171,7 @@ func (p *picker) pickFrom(g *group, r *Request) *upstream.Entry {
 func (p *picker) pickOnly(r *Request) *upstream.Entry {
 	e := p.only
 	switch {
-	case e.Spec.Down, tried(r.Tried, e.Server):
+	case e.Spec.Down, e.Standing().Barred(), tried(r.Tried, e.Server):
 		return nil
 	case e.Spec.MaxConns > 0 && e.Inflight.Load() >= int64(e.Spec.MaxConns):
 		return nil

@@ -14,11 +14,15 @@ type peer struct {
 	weight    int64 // configured
 	effective int64 // lowered by failures, raised by one each time it is considered
 	current   int64 // grows by effective; the chosen one pays the total
+	start     slowStart
 }
 
 // usable reports whether the peer may be chosen for r.
 func (c *peer) usable(r *Request) bool {
-	return !tried(r.Tried, c.entry.Server) && c.entry.Unavailable(&c.entry.Spec, r.Now) == ""
+	if w := c.entry.Standing(); w != 0 && (w.Barred() || !c.start.turn(w.Share(), r)) {
+		return false
+	}
+	return !tried(r.Tried, c.entry.Server) && c.entry.Exhausted(&c.entry.Spec, r.Now) == ""
 }
 
 func (c *peer) inflight() int64 { return c.entry.Inflight.Load() }
@@ -116,9 +120,9 @@ func (s *servers) rebuild(snap *upstream.Snapshot) {
 func (s *servers) carry(e *upstream.Entry) peer {
 	w := int64(max(1, e.Spec.Weight))
 	if old := s.index[e.Server]; old != nil && old.weight == w {
-		return peer{entry: e, weight: w, effective: old.effective, current: old.current}
+		return peer{entry: e, weight: w, effective: old.effective, current: old.current, start: old.start}
 	}
-	return peer{entry: e, weight: w, effective: w}
+	return peer{entry: e, weight: w, effective: w, start: newSlowStart(s.loop, s.loops)}
 }
 
 // arrange makes a group of peers given in snapshot order. Loops see them

@@ -6,6 +6,7 @@ import (
 
 	"spillway/gateway/balance"
 	"spillway/gateway/metrics"
+	"spillway/gateway/upstream"
 )
 
 // failure is how an attempt at a server went wrong.
@@ -42,6 +43,19 @@ func (f failure) reason() metrics.RetryReason {
 	return metrics.RetryError
 }
 
+// outcome is what the server's judge is told of it.
+func (f failure) outcome() upstream.Outcome {
+	switch f {
+	case failConnect, failConnectTimeout:
+		return upstream.Refused
+	case failReadTimeout, failSendTimeout:
+		return upstream.Late
+	case failStatus:
+		return upstream.Answered
+	}
+	return upstream.Broke
+}
+
 // attempt sends the request to the next server, and to others while that
 // fails at once. If none is left it answers.
 func (ex *exchange) attempt() {
@@ -60,6 +74,7 @@ func (ex *exchange) attempt() {
 		e.Inflight.Add(1)
 		s := lp.servers[e.Server]
 		ex.entry, ex.srv = e, s
+		ex.times.began = l.pick.Now
 		if ex.pipes() && ex.enqueue(s) {
 			return
 		}
@@ -164,6 +179,7 @@ func (ex *exchange) failed(why failure, blameless bool) bool {
 	ex.countFailure(why)
 	if !blameless {
 		ex.lp.picker.Report(e, true, ex.l.loop.Now())
+		e.Observe(why.outcome(), ex.tryStatus(), ex.times.head-ex.times.began)
 	}
 	resendable := ex.resendable() || why == failConnect || why == failConnectTimeout
 	ex.endAttempt()

@@ -88,9 +88,10 @@ type exchange struct {
 	next     *exchange // free list
 }
 
-// times are readings of the loop's clock, 0 for what has not happened.
+// times are readings of the loop's clock, 0 for what has not happened. began
+// is of the current attempt, the others of the request.
 type times struct {
-	start, picked, dialed, connected, head, answered int64
+	start, picked, began, dialed, connected, head, answered int64
 }
 
 // retain is how much of a request is kept for another attempt.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"spillway/gateway/http1"
+	"spillway/gateway/upstream"
 	"spillway/internal/netloop"
 )
 
@@ -316,6 +317,7 @@ var lastChunk = []byte(http1.LastChunk)
 // settled tells the picker that the attempt was good.
 func (lp *loopPool) settled(ex *exchange) {
 	lp.picker.Report(ex.entry, false, lp.l.loop.Now())
+	ex.entry.Observe(upstream.Answered, ex.status, ex.times.head-ex.times.began)
 }
 
 // answerRead is called when the answer was read whole and passed on: the

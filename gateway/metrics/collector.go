@@ -30,12 +30,23 @@ type Sources struct {
 	Now func() int64
 	// Announced calls yield with the capacity announced for each upstream.
 	Announced func(yield func(upstream string, ordered float64, eta time.Time))
+	// Health calls yield for each upstream whose servers are watched.
+	Health func(yield func(upstream string, h HealthStatus))
 	// Sync, Config and AccessLog say how the rest of the gateway does.
 	Sync      func() []SyncStatus
 	Config    func() ConfigStatus
 	AccessLog func() AccessLogStatus
 	// Version and Revision are shown by spillway_build_info.
 	Version, Revision string
+}
+
+// HealthStatus is how an upstream's servers were judged.
+type HealthStatus struct {
+	// Panic says that all servers get requests because too few are admitted.
+	Panic bool
+	// ProbesGood and ProbesBad count probes, Ejections ejections by reason.
+	ProbesGood, ProbesBad uint64
+	Ejections             map[string]uint64
 }
 
 // SyncStatus is how well one upstream follows its source.
@@ -131,6 +142,9 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	if c.src.Announced != nil {
 		c.src.Announced(s.announced)
+	}
+	if c.src.Health != nil {
+		c.src.Health(s.watched)
 	}
 	if c.src.Sync != nil {
 		for _, st := range c.src.Sync() {

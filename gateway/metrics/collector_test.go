@@ -40,6 +40,9 @@ func newWorld() *world {
 		{Addr: "10.0.0.2:80", Weight: 1, Down: true},
 		{Addr: "10.0.0.3:80", Weight: 1, MaxConns: 1},
 	}, upstream.Meta{})
+	w.pool.Load().Entries[1].Amend(func(upstream.Standing) upstream.Standing {
+		return upstream.Ejected.WithShare(upstream.FullShare / 4)
+	})
 	for i, l := range w.loops {
 		l.Accepted.Add(uint64(10 + i))
 		l.Active.Set(int64(1 + i))
@@ -72,6 +75,9 @@ func (w *world) sources() Sources {
 		Pools:     func() []*upstream.Pool { return []*upstream.Pool{w.pool} },
 		Now:       func() int64 { return 0 },
 		Sync:      func() []SyncStatus { return []SyncStatus{w.sync} },
+		Health: func(yield func(string, HealthStatus)) {
+			yield("web", HealthStatus{Panic: true, ProbesGood: 5, ProbesBad: 2, Ejections: map[string]uint64{"latency": 3}})
+		},
 		Announced: func(yield func(string, float64, time.Time)) { yield("web", 12.5, time.Unix(1700000060, 0)) },
 		Config:    func() ConfigStatus { return ConfigStatus{OK: true, LastSuccess: time.Unix(1700000001, 0)} },
 		AccessLog: func() AccessLogStatus { return AccessLogStatus{Dropped: 7, WriteErrors: 2} },
@@ -184,7 +190,7 @@ func TestServersShowWhetherTheyServe(t *testing.T) {
 	entries[0].Failed(&entries[0].Spec, 0)
 	entries[2].Inflight.Add(1) // at max_conns: busy, yet up
 	expect(t, register(t, w.sources()), `
-# HELP spillway_upstream_server_up 1 if the server may get requests, 0 if it is down or failed.
+# HELP spillway_upstream_server_up 1 if the server may get requests, 0 if it is down, failed, unproven, unhealthy or ejected.
 # TYPE spillway_upstream_server_up gauge
 spillway_upstream_server_up{server="10.0.0.1:80",upstream="web"} 0
 spillway_upstream_server_up{server="10.0.0.2:80",upstream="web"} 0
@@ -245,6 +251,27 @@ spillway_upsync_source{state="dump",upstream="web"} 0
 # HELP spillway_upsync_source 1 for where the current servers come from; state="dump" is a last-known-good file.
 # TYPE spillway_upsync_source gauge
 spillway_upsync_source{state="dump",upstream="web"} 1
+`)
+}
+
+func TestHealthIsReported(t *testing.T) {
+	expect(t, register(t, newWorld().sources()), `
+# HELP spillway_upstream_server_held 1 for what is held against a server (unproven, unhealthy, ejected), also while it is pardoned. No series: nothing.
+# TYPE spillway_upstream_server_held gauge
+spillway_upstream_server_held{reason="ejected",server="10.0.0.2:80",upstream="web"} 1
+# HELP spillway_upstream_server_share Part of its weight that a server gets while it starts slowly. No series: all.
+# TYPE spillway_upstream_server_share gauge
+spillway_upstream_server_share{server="10.0.0.2:80",upstream="web"} 0.25
+# HELP spillway_upstream_panic 1 while so few servers are admitted that all of them get requests.
+# TYPE spillway_upstream_panic gauge
+spillway_upstream_panic{upstream="web"} 1
+# HELP spillway_health_probes_total Probes of servers, by outcome (good, bad).
+# TYPE spillway_health_probes_total counter
+spillway_health_probes_total{outcome="bad",upstream="web"} 2
+spillway_health_probes_total{outcome="good",upstream="web"} 5
+# HELP spillway_outlier_ejections_total Ejections of servers, by reason (unreachable, gateway_failures, server_errors, success_rate, latency).
+# TYPE spillway_outlier_ejections_total counter
+spillway_outlier_ejections_total{reason="latency",upstream="web"} 3
 `)
 }
 

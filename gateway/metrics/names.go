@@ -47,6 +47,11 @@ const (
 	serverInflight
 	serverWeight
 	serverFails
+	serverHeld
+	serverShare
+	upstreamPanic
+	probes
+	ejections
 
 	syncIndex
 	syncLastSuccess
@@ -119,10 +124,16 @@ func definitions() [metricCount]definition {
 		capacityOrdered: {"spillway_upstream_capacity_ordered", gauge, "Units of capacity that a scaler announced for the upstream and that are still to come.", of("upstream")},
 		capacityETA:     {"spillway_upstream_capacity_eta_timestamp_seconds", gauge, "When that capacity is expected.", of("upstream")},
 
-		serverUp:       {"spillway_upstream_server_up", gauge, "1 if the server may get requests, 0 if it is down or failed.", of("upstream", "server")},
+		serverUp:       {"spillway_upstream_server_up", gauge, "1 if the server may get requests, 0 if it is down, failed, unproven, unhealthy or ejected.", of("upstream", "server")},
 		serverInflight: {"spillway_upstream_server_inflight", gauge, "Exchanges now at the server.", of("upstream", "server")},
 		serverWeight:   {"spillway_upstream_server_weight", gauge, "Weight of the server.", of("upstream", "server")},
 		serverFails:    {"spillway_upstream_server_fails", gauge, "Failures of the server counted and not yet forgiven.", of("upstream", "server")},
+
+		serverHeld:    {"spillway_upstream_server_held", gauge, "1 for what is held against a server (unproven, unhealthy, ejected), also while it is pardoned. No series: nothing.", of("upstream", "server", "reason")},
+		serverShare:   {"spillway_upstream_server_share", gauge, "Part of its weight that a server gets while it starts slowly. No series: all.", of("upstream", "server")},
+		upstreamPanic: {"spillway_upstream_panic", gauge, "1 while so few servers are admitted that all of them get requests.", of("upstream")},
+		probes:        {"spillway_health_probes_total", counter, "Probes of servers, by outcome (good, bad).", of("upstream", "outcome")},
+		ejections:     {"spillway_outlier_ejections_total", counter, "Ejections of servers, by reason (unreachable, gateway_failures, server_errors, success_rate, latency).", of("upstream", "reason")},
 
 		syncIndex:       {"spillway_upsync_index", gauge, "Index of the registry the current servers were read at.", of("upstream")},
 		syncLastSuccess: {"spillway_upsync_last_success_timestamp_seconds", gauge, "When the source of the servers last answered.", of("upstream")},

@@ -117,14 +117,41 @@ func (s scrape) servers(pools []*upstream.Pool, now int64) {
 		for i := range entries {
 			e := &entries[i]
 			up := 1.0
-			if why := e.Unavailable(&e.Spec, now); why == "down" || why == "failed" {
+			if why := e.Unavailable(&e.Spec, now); why != "" && why != "max_conns" {
 				up = 0
 			}
+			s.held(p.Name, e)
 			s.value(serverUp, up, p.Name, e.Addr)
 			s.value(serverInflight, float64(e.Inflight.Load()), p.Name, e.Addr)
 			s.value(serverWeight, float64(e.Spec.Weight), p.Name, e.Addr)
 			s.value(serverFails, float64(e.Fails()), p.Name, e.Addr)
 		}
+	}
+}
+
+// held reports what is held against a server, which for most is nothing.
+func (s scrape) held(pool string, e *upstream.Entry) {
+	w := e.Standing()
+	for _, reason := range []upstream.Standing{upstream.Unproven, upstream.Unhealthy, upstream.Ejected} {
+		if w&reason != 0 {
+			s.value(serverHeld, 1, pool, e.Addr, reason.String())
+		}
+	}
+	if w.Share() < upstream.FullShare {
+		s.value(serverShare, float64(w.Share())/upstream.FullShare, pool, e.Addr)
+	}
+}
+
+func (s scrape) watched(upstream string, h HealthStatus) {
+	panicking := 0.0
+	if h.Panic {
+		panicking = 1
+	}
+	s.value(upstreamPanic, panicking, upstream)
+	s.count(probes, h.ProbesGood, upstream, "good")
+	s.count(probes, h.ProbesBad, upstream, "bad")
+	for reason, n := range h.Ejections {
+		s.count(ejections, n, upstream, reason)
 	}
 }
 

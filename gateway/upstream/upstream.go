@@ -104,8 +104,14 @@ type Server struct {
 	fails    atomic.Int32
 	accessed atomic.Int64
 	checked  atomic.Int64
+	// standing is a Standing: beside the others, so that a picker has its
+	// cache line at hand.
+	standing atomic.Uint32
 
 	_ [64]byte
+
+	tally  atomic.Pointer[Tally]  // nil while nobody judges
+	health atomic.Pointer[Health] // nil while nobody watches
 }
 
 // Failed records that an attempt at the server failed at now (nanoseconds of
@@ -131,8 +137,21 @@ func (s *Server) Succeeded() {
 func (s *Server) Fails() int { return int(s.fails.Load()) }
 
 // Unavailable says why the server may not be picked at now, "" if it may:
-// "down", "failed" (max_fails within fail_timeout) or "max_conns".
+// "down", what is held against it ("unproven", "unhealthy", "ejected" or
+// several), or what Exhausted says.
 func (s *Server) Unavailable(spec *Spec, now int64) string {
+	switch w := s.Standing(); {
+	case spec.Down:
+		return "down"
+	case w != 0 && w.Barred():
+		return w.String()
+	}
+	return s.Exhausted(spec, now)
+}
+
+// Exhausted is Unavailable for who has looked at the server's standing:
+// "down", "failed" (max_fails within fail_timeout), "max_conns" or "".
+func (s *Server) Exhausted(spec *Spec, now int64) string {
 	switch {
 	case spec.Down:
 		return "down"
@@ -223,6 +242,14 @@ type Settings struct {
 
 	// Retry says what is tried again on another server.
 	Retry Retry
+
+	// Check, Outlier and SlowStart guard requests from servers that are not
+	// fit for them (package health); their zero values do nothing. If fewer
+	// than PanicThreshold (a share) of the servers are admitted, all are.
+	Check          Check
+	Outlier        Outlier
+	SlowStart      SlowStart
+	PanicThreshold float64
 }
 
 // Retry is a next-upstream policy.
@@ -310,6 +337,7 @@ func (p *Pool) Apply(specs []Spec, meta Meta) Change {
 	defer p.mu.Unlock()
 	old := p.snap.Load()
 	entries, ch := merge(old.Entries, specs, p.NewestFirst)
+	greet(p.Settings(), old.Entries, entries, ch.Added)
 	next := &Snapshot{Version: old.Version + 1, Entries: entries, Meta: meta}
 	ch.Snapshot = next
 	if ch.Empty() && old.Version > 0 && sameOrder(old.Entries, entries) {
