@@ -109,6 +109,8 @@ var Rules = []Rule{
 		Homes: map[string][]string{
 			"github.com/hashicorp/consul/": {"upsync/consul", "scaler/leader", "scaler/ledger", "scaler/registry"},
 			"github.com/docker/":           {"scaler/docker"},
+			"github.com/containerd/":       {"scaler/docker"},
+			"github.com/distribution/":     {"scaler/docker"},
 			"github.com/aws/":              {"scaler/cloud/ec2", "scaler/cloud/cloudfake"},
 			"github.com/prometheus/":       {"gateway/metrics", "upsync/metrics", "scaler/metrics"},
 			"github.com/goccy/go-yaml":     {"configs", "cmd/...", "bench/scenario"},
