@@ -151,10 +151,10 @@ bench-docs: build ## write the saved figures into docs/benchmarks.md
 	bin/spillway bench peers --render docs/benchmarks.md $(RESULTS)/*.json
 
 .PHONY: crash-matrix
-crash-matrix: deps build consul ## scalers die before and after every effect: on the simulated clouds under every fault, then real ones on this machine (root; 8 minutes)
+crash-matrix: deps build consul ## scalers die before and after every effect: on the simulated clouds under every fault, then real ones on this machine (root; 7 minutes)
 	SPILLWAY_CRASH_MATRIX=1 go test -count=1 -timeout 8m -v -run 'TestCrashMatrix|TestFaults|TestThousandMachines' ./scaler | \
 		grep -vE '^ *(=== |--- PASS)'
-	bin/spillway demo crash $(ARGS)
+	bin/spillway demo crash --rounds 1 $(ARGS)
 
 .PHONY: demo-scale
 demo-scale: deps build consul ## a spike at the gateway buys capacity and gives it back (root; 5 minutes)
