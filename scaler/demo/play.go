@@ -60,7 +60,14 @@ func (w *world) play(ctx context.Context) (*story, *report.Report, error) {
 		return nil, nil, err
 	}
 	r, err := load.end()
-	return s, r, err
+	if err != nil {
+		return nil, nil, err
+	}
+	r.Load.Schedule = fmt.Sprintf("%g/s, to %g/s within %v, for %v, and back", w.o.Base, w.o.Peak, w.o.Rise, w.o.Hold)
+	if s.drained {
+		r.Notes = []string{"ended after everything rented was given back"}
+	}
+	return s, r, nil
 }
 
 // loading is the load generator at work.
