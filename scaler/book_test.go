@@ -123,7 +123,7 @@ func TestABookIsReadAsItWasWritten(t *testing.T) {
 	if n := again.size(); n != 3 {
 		t.Errorf("%d records are read, want the order, a machine and the app", n)
 	}
-	if len(again.changes()) != 0 {
+	if records, memories := again.changes(); len(records)+len(memories) != 0 {
 		t.Error("a book that was just read has changes")
 	}
 }
@@ -147,5 +147,23 @@ func TestUnreadableRecordsAreAnError(t *testing.T) {
 	err := newBook().read([]ledger.Entry{{Key: "machines/a", Value: []byte("{")}})
 	if err == nil || !strings.Contains(err.Error(), "machines/a") {
 		t.Errorf("error is %v, want one that names the record", err)
+	}
+}
+
+func TestTransactionsKeepToTheLimitOfBytes(t *testing.T) {
+	b, r := newBook(), &recorder{Memory: ledger.NewMemory()}
+	for n := range 20 {
+		app := fmt.Sprintf("app-%d", n)
+		b.decisions.put(app, decisionRing{Whys: []why{{Reasons: []string{strings.Repeat("x", ringBytes)}}}})
+	}
+	b.pools.put("rent", poolRecord{Epoch: 1})
+	if err := b.commit(context.Background(), r, ledger.Fence{}); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.batches[0]) != 1 {
+		t.Errorf("the first transaction holds %v, want the records without the decisions", r.batches[0])
+	}
+	if len(r.batches) < 5 {
+		t.Errorf("%d transactions for %d bytes", len(r.batches), 20*ringBytes)
 	}
 }

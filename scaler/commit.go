@@ -4,23 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"spillway/scaler/fleet"
 	"spillway/scaler/ledger"
 )
 
-// commit writes what changed to the ledger, in transactions of at most
-// ledger.MaxOps. Counters come first, so that of two controllers that order at
-// once one loses before it has written an order; an order and its slots are
-// never parted. After the first error nothing more is written: the book and the
+// commit writes what changed to the ledger, in transactions as large as it
+// takes. Counters come first, so that of two controllers that order at once one
+// loses before it has written an order; an order and its slots are never
+// parted. After the first error nothing more is written: the book and the
 // ledger may differ then, and the book is read again.
 func (b *book) commit(ctx context.Context, s ledger.Store, f ledger.Fence) error {
-	for _, batch := range pack(b.changes(), ledger.MaxOps) {
-		ops := make([]ledger.Op, len(batch))
-		for n := range batch {
-			ops[n] = batch[n].op
-		}
+	records, memories := b.changes()
+	if err := write(ctx, s, f, records); err != nil {
+		return err
+	}
+	return write(ctx, s, f, memories)
+}
+
+func write(ctx context.Context, s ledger.Store, f ledger.Fence, groups [][]change) error {
+	left := slices.Concat(groups...)
+	for _, ops := range ledger.Pack(operations(groups)) {
 		indexes, err := s.Commit(ctx, f, ops)
 		if err != nil {
 			return fmt.Errorf("cannot commit %d records from %q: %w", len(ops), ops[0].Key, err)
@@ -28,33 +34,47 @@ func (b *book) commit(ctx context.Context, s ledger.Store, f ledger.Fence) error
 		if len(indexes) != len(ops) {
 			return fmt.Errorf("cannot commit records: %d indexes for %d operations", len(indexes), len(ops))
 		}
-		for n := range batch {
-			batch[n].note(indexes[n])
+		for n, index := range indexes {
+			left[n].note(index)
 		}
+		left = left[len(ops):]
 	}
 	return nil
 }
 
-// changes lists what the ledger does not have, in groups that must not be
-// parted.
-func (b *book) changes() [][]change {
-	var groups [][]change
-	single := func(all []change) {
-		for _, c := range all {
-			groups = append(groups, []change{c})
+func operations(groups [][]change) [][]ledger.Op {
+	all := make([][]ledger.Op, len(groups))
+	for n, g := range groups {
+		for _, c := range g {
+			all[n] = append(all[n], c.op)
 		}
 	}
-	single(b.pools.changes())
-	single(b.apps.changes())
+	return all
+}
+
+// changes lists what the ledger does not have, in groups that must not be
+// parted: records, and apart from them what is large and could be lost.
+func (b *book) changes() (records, memories [][]change) {
+	records = append(single(b.pools.changes()), single(b.apps.changes())...)
 	orders, slots := b.newSlots()
-	groups = append(groups, orders...)
+	records = append(records, orders...)
 	for _, c := range b.machines.changes() {
 		if !slots[c.op.Key] {
-			groups = append(groups, []change{c})
+			records = append(records, []change{c})
 		}
 	}
-	for _, t := range []loader{b.instances, b.nodes, b.policy, b.spend, b.decisions} {
-		single(t.changes())
+	records = append(records, single(b.instances.changes())...)
+	records = append(records, single(b.nodes.changes())...)
+	for _, t := range []loader{b.spend, b.policy, b.decisions} {
+		memories = append(memories, single(t.changes())...)
+	}
+	return records, memories
+}
+
+// single makes a group of each change.
+func single(all []change) (groups [][]change) {
+	for _, c := range all {
+		groups = append(groups, []change{c})
 	}
 	return groups
 }
@@ -84,23 +104,6 @@ func (b *book) unstored(o *fleet.Order) []change {
 		}
 	}
 	return all
-}
-
-// pack puts groups into as few transactions as their order allows.
-func pack(groups [][]change, most int) [][]change {
-	var batches [][]change
-	var batch []change
-	for _, g := range groups {
-		if len(batch)+len(g) > most && len(batch) > 0 {
-			batches = append(batches, batch)
-			batch = nil
-		}
-		batch = append(batch, g...)
-	}
-	if len(batch) > 0 {
-		batches = append(batches, batch)
-	}
-	return batches
 }
 
 // deposed reports whether an error means that another controller leads.
