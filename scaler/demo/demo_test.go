@@ -3,11 +3,14 @@ package demo
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"spillway/scaler/cloud/local"
 )
 
 // program builds spillway as an image can hold it. The demonstrations run it as
@@ -81,4 +84,43 @@ func TestScalersKilledAtAnyStepDoNoHarm(t *testing.T) {
 	var out bytes.Buffer
 	o.Out = &out
 	must(t, &out, Crash(ctx, o))
+}
+
+// doing calls a function at the first thing that is printed.
+type doing func()
+
+func (f doing) Write(p []byte) (int, error) {
+	f()
+	return len(p), nil
+}
+
+func TestAnInterruptedDemonstrationLeavesNothing(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	dir, err := os.MkdirTemp("/var/tmp", "spillway-demo-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	o := Default()
+	o.Self, o.Consul, o.Dir = program(t), consul(t), dir
+	o.Out = doing(cancel)
+	if err := Run(ctx, o); !errors.Is(err, context.Canceled) {
+		t.Errorf("it ended with %v", err)
+	}
+	for _, root := range []string{"owned", "rented"} {
+		left, err := local.Leftovers(filepath.Join(dir, root))
+		if err != nil || len(left) > 0 {
+			t.Errorf("%s: left over: %q %v", root, left, err)
+		}
+	}
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range lines {
+		if text, err := os.ReadFile(line); err == nil && bytes.Contains(text, []byte(dir)) {
+			t.Errorf("still running: %s", bytes.ReplaceAll(text, []byte{0}, []byte(" ")))
+		}
+	}
 }
