@@ -23,6 +23,9 @@ type offer struct {
 
 // offers are what can be bought of a provider for an app, the best first.
 func (d *draft) offers(p *Pool, provider string, a *App, ap *AppPool) []offer {
+	if d.seen.listings[provider].rounds == 0 {
+		return nil // what it has is not known yet
+	}
 	var all []offer
 	for _, o := range d.seen.offers[provider].list {
 		probe, ok := d.inReach(p, provider, &o)

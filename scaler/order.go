@@ -65,8 +65,7 @@ func (d *draft) mayBuy(p *Pool) string {
 		}
 	}
 	for _, provider := range p.Providers {
-		l := d.seen.listings[provider]
-		if l.rounds == 0 || (d.mem.fresh && l.rounds < d.set.Pace.Rounds) {
+		if d.mem.fresh && d.seen.listings[provider].rounds < d.set.Pace.Rounds {
 			return "pool " + p.Name + ": what " + provider + " has is not known yet"
 		}
 	}

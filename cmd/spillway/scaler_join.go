@@ -31,7 +31,6 @@ type joinSite struct {
 
 	mu    sync.Mutex
 	named map[string][]fleet.Stage // by cloud id
-	lease map[string]time.Time
 }
 
 func openJoinSite(c *configs.Scaler, log *slog.Logger) (*joinSite, error) {
@@ -41,7 +40,7 @@ func openJoinSite(c *configs.Scaler, log *slog.Logger) (*joinSite, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &joinSite{cfg: c, log: log, ca: ca, profiles: map[string]*hostinit.Profile{}, named: map[string][]fleet.Stage{}, lease: map[string]time.Time{}}
+	j := &joinSite{cfg: c, log: log, ca: ca, profiles: map[string]*hostinit.Profile{}, named: map[string][]fleet.Stage{}}
 	for name, m := range c.Machines {
 		if !runsInit(c, &m) {
 			continue
@@ -105,17 +104,32 @@ func (j *joinSite) stages(m fleet.Machine) []fleet.Stage {
 }
 
 func (j *joinSite) reached(s join.Stage) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	if s.Name == "lease" {
-		j.lease[s.Machine] = s.At
-		return
+		return // the machine says that it lives; its engine says so as well
 	}
 	if s.Error != "" {
 		j.log.Warn("a machine's init failed at a stage", "machine", s.Machine, "stage", s.Name, "error", s.Error)
 		return
 	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if _, known := j.named[s.Machine]; !known {
+		j.forget(s.At.Add(-stagesKept))
+	}
 	j.named[s.Machine] = append(slices.Clone(j.named[s.Machine]), fleet.Stage{Name: s.Name, At: s.At})
+}
+
+// stagesKept is how long a machine's stages are remembered here; those of one
+// that is settled are in its record.
+const stagesKept = 24 * time.Hour
+
+// forget drops machines that told nothing since.
+func (j *joinSite) forget(since time.Time) {
+	for id, stages := range j.named {
+		if stages[len(stages)-1].At.Before(since) {
+			delete(j.named, id)
+		}
+	}
 }
 
 // serve answers machines until ctx ends.
