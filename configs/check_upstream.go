@@ -14,6 +14,7 @@ func (k *checker) upstream(name string, u *Upstream) {
 	}
 	k.source(path, u)
 	k.unusedKeys(path, u)
+	k.health(path, u)
 	if u.Balance == "hash" || u.Balance == "hash_consistent" {
 		k.hashKey(path+".hash_key", u.HashKey)
 	}

@@ -65,6 +65,10 @@ func DefaultUpstream(source string) Upstream {
 		Retry:            Retry{Tries: 3, On: []string{"error", "timeout"}},
 		MaxFails:         1,
 		FailTimeout:      10 * time.Second,
+		Health:           defaultHealth(),
+		SlowStart:        defaultSlowStart(),
+		Outlier:          defaultOutlier(),
+		PanicThreshold:   0.5,
 	}
 	if u.FromConsul() {
 		u.MaxFails = 2

@@ -76,6 +76,8 @@ func (e *example) entry(key string, v reflect.Value, depth int) {
 		e.out.WriteString(otherSources)
 	case kindList:
 		e.list(key, v, depth)
+	case kindTexts:
+		e.line(depth, key+": {}")
 	default:
 		e.line(depth, key+": "+formatYAML(v))
 	}

@@ -91,6 +91,17 @@ type Upstream struct {
 	PipelineSlow time.Duration `yaml:"pipeline_slow" min:"1ms"`
 	// What is tried again on another server.
 	Retry Retry `yaml:"retry"`
+	// How servers are probed.
+	Health Health `yaml:"health"`
+	// How a server that is new or comes back is given its load.
+	SlowStart SlowStart `yaml:"slow_start"`
+	// When a server that answers worse than the others is ejected.
+	Outlier Outlier `yaml:"outlier"`
+	// If a smaller part of the servers than this is neither unproven,
+	// unhealthy nor ejected, all get requests: the last few would not bear it,
+	// and who finds fault with nearly all is most likely wrong. 0 never gives
+	// requests to a server that is out.
+	PanicThreshold float64 `yaml:"panic_threshold" min:"0" max:"1"`
 	// Failures within fail_timeout that make a server unavailable for
 	// fail_timeout, for servers that do not say; 0 disables the count. 1 for
 	// static and file (nginx), 2 from Consul (nginx-upsync).

@@ -8,7 +8,8 @@
 // the set (see package upsync) is none of its business.
 //
 // Goroutines: the engine's loops, the admin server's, the access log's, one that
-// samples the traffic once a second, and the caller's in Run.
+// samples the traffic once a second, one that watches servers (package health),
+// and the caller's in Run.
 package gateway
 
 import (
@@ -24,6 +25,7 @@ import (
 
 	"spillway/gateway/admin"
 	"spillway/gateway/engine"
+	"spillway/gateway/health"
 	"spillway/gateway/metrics"
 	"spillway/gateway/signals"
 	"spillway/gateway/upstream"
@@ -87,6 +89,7 @@ type Gateway struct {
 	phase  atomic.Int32
 	ended  chan struct{} // closed when Shutdown is done
 
+	health    *health.Monitor
 	signals   *signals.Recorder
 	announced *signals.Announced
 	trace     *signals.Trace // nil without one
@@ -121,10 +124,11 @@ func New(o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
+	g.health = health.New(health.Options{Log: o.Log})
 	g.announced = signals.NewAnnounced(time.Now)
 	g.engine, err = engine.New(engine.Options{
 		Loops: o.Loops, Set: o.Set, Log: o.Log, Applied: o.Applied,
-		Changed: func(p *upstream.Pool) { g.signals.Note(p) },
+		Changed: g.changed,
 	})
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 
+	"spillway/gateway/health"
 	"spillway/gateway/metrics"
 )
 
@@ -15,8 +16,15 @@ func (g *Gateway) metricsHandler() (http.Handler, error) {
 	src.Pools = g.opt.Set.All
 	src.Now = g.engine.Now
 	src.Announced = g.eachAnnounced
+	src.Health = g.eachWatched
 	src.AccessLog = g.accessLogStatus
 	return metrics.NewHandler(src)
+}
+
+func (g *Gateway) eachWatched(yield func(upstream string, h metrics.HealthStatus)) {
+	g.health.Each(func(name string, s health.Status) {
+		yield(name, metrics.HealthStatus{Panic: s.Panic, ProbesGood: s.Good, ProbesBad: s.Bad, Ejections: s.Ejections})
+	})
 }
 
 func (g *Gateway) accessLogStatus() metrics.AccessLogStatus {

@@ -38,13 +38,14 @@ func (g *Gateway) id() string {
 	return name
 }
 
-// sample starts the goroutine that samples the traffic, unless the end has
-// begun.
+// sample starts the goroutines that sample the traffic and watch the servers,
+// unless the end has begun.
 func (g *Gateway) sample() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.phase.Load() < ending {
 		g.sampling.Go(func() { g.signals.Run(g.life) })
+		g.sampling.Go(func() { g.health.Run(g.life) })
 	}
 }
 
@@ -63,13 +64,20 @@ func (g *Gateway) closeSignals() {
 // the loops drop it, and again after: its last change may have come between.
 func (g *Gateway) joined(p *upstream.Pool) {
 	g.engine.Attach(p)
+	g.changed(p)
+}
+
+// changed is told of each change of a pool before a loop is.
+func (g *Gateway) changed(p *upstream.Pool) {
 	g.signals.Note(p)
+	g.health.Note(p)
 }
 
 func (g *Gateway) left(p *upstream.Pool) {
 	g.signals.Left(p)
 	g.engine.Detach(p)
 	g.signals.Left(p)
+	g.health.Left(p)
 }
 
 // reportLimit is how long the event loops may take to say what they serve.

@@ -134,6 +134,34 @@ func poolSettings(u *configs.Upstream) *upstream.Settings {
 		Keepalive: u.Keepalive, KeepaliveTimeout: u.KeepaliveTimeout, KeepaliveRequests: u.KeepaliveRequests,
 		Pipeline: u.Pipeline, PipelineSlow: u.PipelineSlow,
 		Retry: retryPolicy(&u.Retry),
+		Check: check(&u.Health), Outlier: outlier(&u.Outlier), PanicThreshold: u.PanicThreshold,
+		SlowStart: upstream.SlowStart{
+			Window: u.SlowStart.Window, Aggression: u.SlowStart.Aggression, Min: u.SlowStart.Min, MaxOverload: u.SlowStart.MaxOverload,
+		},
+	}
+}
+
+// check is how the servers of an upstream are probed.
+func check(h *configs.Health) upstream.Check {
+	c := upstream.Check{
+		Kind: h.Type, Port: h.Port, Method: h.Method, Path: h.Path, Host: h.Host, Headers: h.Headers, Body: h.Body, Service: h.Service,
+		Interval: h.Interval, FastInterval: h.FastInterval, Timeout: h.Timeout, Jitter: h.Jitter,
+		Rise: h.Rise, Fall: h.Fall, ProbeFirst: h.ProbeFirst,
+	}
+	for _, text := range h.Status {
+		if first, last, ok := configs.ParseStatus(text); ok { // checked when the file was read
+			c.Status = append(c.Status, upstream.StatusRange{First: first, Last: last})
+		}
+	}
+	return c
+}
+
+func outlier(o *configs.Outlier) upstream.Outlier {
+	return upstream.Outlier{
+		Enabled: o.Enabled, ConsecutiveGateway: o.ConsecutiveGateway, Consecutive5xx: o.Consecutive5xx,
+		SuccessFactor: o.SuccessFactor, SuccessVolume: o.SuccessVolume, SuccessHosts: o.SuccessHosts, Window: o.Window,
+		LatencyFactor: o.LatencyFactor, LatencyMin: o.LatencyMin, ConnectProbe: o.ConnectProbe, Interval: o.Interval,
+		BaseTime: o.BaseTime, MaxTime: o.MaxTime, MaxShare: o.MaxShare,
 	}
 }
 

@@ -40,6 +40,11 @@ type Check struct {
 	ProbeFirst bool
 }
 
+// Guarded reports whether the settings have servers watched at all.
+func (s *Settings) Guarded() bool {
+	return s.Check.Kind != "" || s.Outlier.Enabled || s.SlowStart.Window > 0
+}
+
 // StatusRange is from First to Last, both included.
 type StatusRange struct{ First, Last int }
 

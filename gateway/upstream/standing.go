@@ -160,9 +160,10 @@ func (s *Snapshot) Panicking() bool {
 }
 
 // greet gives those that join a pool that serves already the standing that its
-// settings have for newcomers, before anybody can pick them.
+// settings have for newcomers, before anybody can pick them, and pardons all
+// if those that left were needed.
 func greet(s *Settings, old, next []Entry, added []string) {
-	if len(old) == 0 || len(added) == 0 {
+	if !s.Guarded() || len(old) == 0 {
 		return
 	}
 	var first Standing
@@ -172,11 +173,12 @@ func greet(s *Settings, old, next []Entry, added []string) {
 	if s.SlowStart.Window > 0 {
 		first = first.WithShare(int(s.SlowStart.Min * FullShare))
 	}
-	if first == 0 {
-		return
+	join := make(map[string]bool, len(added))
+	for _, addr := range added {
+		join[addr] = true
 	}
 	for i := range next {
-		if e := &next[i]; slices.Contains(added, e.Addr) {
+		if e := &next[i]; join[e.Addr] {
 			e.Amend(func(Standing) Standing { return first })
 		}
 	}
