@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -104,7 +105,8 @@ func nonce() string {
 
 // unsent is the error of a call that was not made.
 func unsent(op string, err error) error {
-	if typed, ok := err.(*cloud.Error); ok {
+	var typed *cloud.Error
+	if errors.As(err, &typed) {
 		return &cloud.Error{Kind: typed.Kind, Op: op, What: typed.What, After: typed.After, Err: err}
 	}
 	return &cloud.Error{Kind: cloud.Transient, Op: op, Err: err}
@@ -122,7 +124,8 @@ func unanswered(op string, sent bool, err error) error {
 
 // hideURL takes the URL out of an error of net/http.
 func hideURL(err error) error {
-	if e, ok := err.(*url.Error); ok {
+	var e *url.Error
+	if errors.As(err, &e) {
 		return e.Err
 	}
 	return err

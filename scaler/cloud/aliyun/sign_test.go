@@ -63,8 +63,14 @@ func TestSignatureCoversEveryPart(t *testing.T) {
 		"host":   func(_ http.Header, u *url.URL) (string, string) { u.Host = "x"; return "POST", "a=1" },
 		"path":   func(_ http.Header, u *url.URL) (string, string) { u.Path = "/x"; return "POST", "a=1" },
 		"query":  func(_ http.Header, u *url.URL) (string, string) { u.RawQuery = "b=1"; return "POST", "a=1" },
-		"token":  func(h http.Header, _ *url.URL) (string, string) { h.Set("x-acs-security-token", "two"); return "POST", "a=1" },
-		"type":   func(h http.Header, _ *url.URL) (string, string) { h.Set("Content-Type", "text/plain"); return "POST", "a=1" },
+		"token": func(h http.Header, _ *url.URL) (string, string) {
+			h.Set("x-acs-security-token", "two")
+			return "POST", "a=1"
+		},
+		"type": func(h http.Header, _ *url.URL) (string, string) {
+			h.Set("Content-Type", "text/plain")
+			return "POST", "a=1"
+		},
 	} {
 		s := signature(spoil)
 		if other, ok := seen[s]; ok {

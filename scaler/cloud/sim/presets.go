@@ -50,13 +50,14 @@ func EC2() Provider {
 // Aliyun is a region of Alibaba Cloud ECS: 100 machines a RunInstances, 5,000
 // machines a minute, limits of calls that are counted by the minute ("API
 // throttling" of ECS; the number of calls differs by account and is assumed),
-// and a token that is spent once the stock has refused it.
+// and a token that is spent once the stock has refused it. User data is 32 KiB
+// before it is encoded.
 func Aliyun() Provider {
 	minute := func(calls int) cloud.Limit { return cloud.Limit{Rate: float64(calls) / 60, Burst: calls} }
 	return Provider{
 		Description: cloud.Description{
 			Name: "sim-aliyun", MaxBatch: 100, ClientToken: true, StopFree: true, Spot: true,
-			UserDataMax: 16 << 10, ListLag: 10 * time.Second,
+			UserDataMax: 32 << 10, ListLag: 10 * time.Second,
 			Limits: map[string]cloud.Limit{
 				"create":          minute(60),
 				"create-machines": {Rate: 5000.0 / 60, Burst: 5000, Machines: true},
