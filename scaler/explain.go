@@ -51,6 +51,7 @@ func (h *history) at(t time.Time) (why, bool) {
 // ledger when something changed.
 func (c *Controller) remember(v *view, decisions map[string]policy.Decision) {
 	c.seenW, c.plans = v, decisions
+	news := !c.set.DryRun
 	for app, d := range decisions {
 		w := why{Decision: d}
 		w.At = v.now
@@ -72,6 +73,10 @@ func (c *Controller) remember(v *view, decisions map[string]policy.Decision) {
 		if !known || differs(&last, &w) {
 			v.record(app, w)
 		}
+		news = news || !known || last.Want != w.Want || len(last.Actions) != len(w.Actions)
+	}
+	if !news {
+		return // a dry run plans the same again and again
 	}
 	for _, a := range v.actions {
 		c.env.Log.Info("plan", "action", a.Kind, "app", a.App, "pool", a.Pool, "target", a.Target, "count", a.Count, "why", a.Why)

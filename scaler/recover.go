@@ -3,6 +3,7 @@ package scaler
 import (
 	"encoding/json"
 	"hash/fnv"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -237,21 +238,21 @@ func (v *view) maySweep(key string) bool {
 	return true
 }
 
-// tidy forgets what is too old to matter.
+// memoryKept is how long what is only in memory matters at most.
+const memoryKept = 10 * time.Minute
+
+// tidy forgets what is too old to matter, and what is about records that are no
+// more.
 func (v *view) tidy() {
-	for id, at := range v.mem.buried {
-		if v.now.Sub(at) > 10*time.Minute {
-			delete(v.mem.buried, id)
-		}
-	}
-	for key, at := range v.mem.orphans {
-		if v.now.Sub(at) > 10*time.Minute {
-			delete(v.mem.orphans, key)
-		}
-	}
+	old := func(_ string, at time.Time) bool { return v.now.Sub(at) > memoryKept }
+	maps.DeleteFunc(v.mem.buried, old)
+	maps.DeleteFunc(v.mem.orphans, old)
+	maps.DeleteFunc(v.mem.wrote, func(id string, _ bool) bool { return !v.alive(id) })
+	maps.DeleteFunc(v.mem.placedAt, func(id string, _ time.Time) bool { return !v.alive(id) })
+	maps.DeleteFunc(v.mem.emptySince, func(id string, _ time.Time) bool { return !v.alive(id) })
 	for machine, apps := range v.mem.blamed {
 		for app, at := range apps {
-			if v.now.Sub(at) > 10*time.Minute {
+			if old(app, at) {
 				delete(apps, app)
 			}
 		}
