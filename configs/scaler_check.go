@@ -139,7 +139,10 @@ func (k *scalerChecker) provider(path, name string, p *ScalerProvider) {
 	case "ec2":
 		k.kinds(path+".offerings", p.Offerings)
 		k.ec2(path+".ec2", &p.EC2)
-	case "aliyun", "openstack", "hetzner":
+	case "aliyun":
+		k.kinds(path+".offerings", p.Offerings)
+		k.aliyun(path+".aliyun", &p.Aliyun)
+	case "openstack", "hetzner":
 		k.kinds(path+".offerings", p.Offerings)
 	}
 	for i := range p.Hosts {
@@ -157,6 +160,7 @@ func (k *scalerChecker) unusedKeys(path string, p *ScalerProvider) {
 		{"hosts", len(p.Hosts) > 0, []string{"static"}},
 		{"offerings", len(p.Offerings) > 0, []string{"local", "sim", "ec2", "aliyun", "openstack", "hetzner"}},
 		{"ec2", p.EC2.Region != "", []string{"ec2"}},
+		{"aliyun", p.Aliyun.Region != "", []string{"aliyun"}},
 		{"command", len(p.Command) > 0, []string{"exec"}},
 		{"env", len(p.Env) > 0, []string{"exec"}},
 		{"dockerd", p.Dockerd != "", []string{"local"}},

@@ -40,6 +40,8 @@ type ScalerProvider struct {
 	Timeout time.Duration `yaml:"timeout" min:"1s"`
 	// ec2: the account, and what machines are made of.
 	EC2 ScalerEC2 `yaml:"ec2"`
+	// aliyun: the account, and what machines are made of.
+	Aliyun ScalerAliyun `yaml:"aliyun"`
 }
 
 // ScalerHost is a host of the static driver.
