@@ -83,8 +83,8 @@ func (c *chain) first(ctx context.Context) (keys, error) {
 
 func (c *chain) environment() keys {
 	return keys{
-		id: c.env("AWS_ACCESS_KEY_ID"), secret: secret(c.env("AWS_SECRET_ACCESS_KEY")),
-		session: secret(c.env("AWS_SESSION_TOKEN")),
+		id: c.env("AWS_ACCESS_KEY_ID"), secret: hide(c.env("AWS_SECRET_ACCESS_KEY")),
+		session: hide(c.env("AWS_SESSION_TOKEN")),
 	}
 }
 
@@ -116,8 +116,8 @@ func (c *chain) ofProfile(ctx context.Context, files profiles, name string, path
 		return c.ofRole(ctx, files, name, p, path)
 	}
 	k := keys{
-		id: p["aws_access_key_id"], secret: secret(p["aws_secret_access_key"]),
-		session: secret(p["aws_session_token"]),
+		id: p["aws_access_key_id"], secret: hide(p["aws_secret_access_key"]),
+		session: hide(p["aws_session_token"]),
 	}
 	if k.valid() {
 		return k, nil

@@ -25,6 +25,7 @@ var codes = map[string]cloud.Kind{
 	"InsufficientAddressCapacity":          cloud.NoCapacity,
 	"InsufficientFreeAddressesInSubnet":    cloud.NoCapacity, // another zone has another subnet
 	"SpotMaxPriceTooLow":                   cloud.NoCapacity,
+	"UnfulfillableCapacity":                cloud.NoCapacity,
 	"Unsupported":                          cloud.NoCapacity, // the type is not in this zone
 
 	"InstanceLimitExceeded":                       cloud.Quota,

@@ -19,18 +19,32 @@ type keys struct {
 	expires time.Time // zero: never
 }
 
-// secret is text that shows itself to nobody but reveal.
-type secret string
+// secret is text that shows itself to nobody but reveal. It is behind a pointer
+// because package fmt asks no method of a field that is not exported.
+type secret struct{ text *string }
 
 const masked = "****"
 
-func (s secret) reveal() string               { return string(s) }
+func hide(text string) secret { return secret{&text} }
+
+func (s secret) reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return *s.text
+}
+
 func (s secret) String() string               { return masked }
 func (s secret) GoString() string             { return masked }
 func (s secret) LogValue() slog.Value         { return slog.StringValue(masked) }
 func (s secret) MarshalText() ([]byte, error) { return []byte(masked), nil }
 
-func (k keys) valid() bool { return k.id != "" && k.secret != "" }
+func (s *secret) UnmarshalText(text []byte) error {
+	*s = hide(string(text))
+	return nil
+}
+
+func (k keys) valid() bool { return k.id != "" && k.secret.reveal() != "" }
 
 func (k keys) signing() aws.Credentials {
 	return aws.Credentials{AccessKeyID: k.id, SecretAccessKey: k.secret.reveal(), SessionToken: k.session.reveal()}

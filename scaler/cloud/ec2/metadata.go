@@ -41,7 +41,7 @@ func parseKeys(body []byte) (keys, error) {
 	if m.Code != "" && m.Code != "Success" {
 		return keys{}, fmt.Errorf("no keys: %s", m.Code)
 	}
-	return dated(keys{id: m.ID, secret: secret(m.Secret), session: secret(m.Token)}, m.Expiration)
+	return dated(keys{id: m.ID, secret: hide(m.Secret), session: hide(m.Token)}, m.Expiration)
 }
 
 func (c *chain) inContainer() bool {
