@@ -55,6 +55,7 @@ func DefaultUpstream(source string) Upstream {
 		Source:           source,
 		Balance:          "round_robin",
 		HashKey:          "$request_uri",
+		EWMADecay:        10 * time.Second,
 		Trust:            "default",
 		ConnectTimeout:   5 * time.Second,
 		SendTimeout:      60 * time.Second,

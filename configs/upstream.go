@@ -46,14 +46,18 @@ type Upstream struct {
 	// {name} stands for the upstream's name. Empty keeps none.
 	Dump string `yaml:"dump"`
 	// How a server is picked: round_robin (smooth, weighted, nginx's order),
-	// least_conn, random_two, hash (nginx's hash KEY) or hash_consistent
-	// (nginx's hash KEY consistent). Of nginx and nginx-upsync are accepted:
+	// least_conn, random_two, hash (nginx's hash KEY), hash_consistent
+	// (nginx's hash KEY consistent) or peak_ewma (the better of two by latency
+	// and requests in flight). Of nginx and nginx-upsync are accepted:
 	// roundrobin, ip_hash (hash of $remote_addr), hash_modula, hash_ketama.
-	Balance string `yaml:"balance" enum:"round_robin,least_conn,random_two,hash,hash_consistent" also:"roundrobin,leastconn,random,ip_hash,hash_modula,hash_ketama,ketama"`
+	Balance string `yaml:"balance" enum:"round_robin,least_conn,random_two,hash,hash_consistent,peak_ewma" also:"roundrobin,leastconn,random,ip_hash,hash_modula,hash_ketama,ketama"`
 	// What hash and hash_consistent hash: $remote_addr, $request_uri, $uri,
 	// $host, $http_NAME (a header field), $arg_NAME (a query parameter) or
 	// $cookie_NAME.
 	HashKey string `yaml:"hash_key"`
+	// peak_ewma: time in which the latency that was seen of a server loses its
+	// weight (1/e of it is left). Longer keeps off a slow server longer.
+	EWMADecay time.Duration `yaml:"ewma_decay" min:"1ms"`
 	// When a suspicious update (empty, or most servers gone at once) is
 	// believed: default asks Consul once more, upsync does as nginx-upsync
 	// (all but an empty list), strict obeys to the letter.

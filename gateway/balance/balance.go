@@ -27,6 +27,7 @@ const (
 	RandomTwo      = "random_two"      // the better of two drawn by weight
 	Hash           = "hash"            // key modulo weights, nginx "hash KEY"
 	HashConsistent = "hash_consistent" // ketama ring, nginx "hash KEY consistent"
+	PeakEWMA       = "peak_ewma"       // the better of two by latency and requests in flight
 )
 
 // Request is what a choice depends on.
@@ -65,34 +66,65 @@ type Picker interface {
 	Report(e *upstream.Entry, failed bool, now int64)
 }
 
+// Observer is a Picker that wants to know how long answers take.
+type Observer interface {
+	// Observe tells that the head of an answer of e arrived at now, latency
+	// nanoseconds after its server was picked. e may be of an earlier
+	// snapshot. It allocates nothing.
+	Observe(e *upstream.Entry, latency, now int64)
+}
+
 // Policies lists the names New knows, the default first.
 func Policies() []string {
-	return []string{RoundRobin, LeastConn, RandomTwo, Hash, HashConsistent}
+	return []string{RoundRobin, LeastConn, RandomTwo, Hash, HashConsistent, PeakEWMA}
 }
 
 // New returns a picker of that policy for loop (from 0) of loops. Loops start
 // at different servers, so that a few requests on many loops spread; with one
 // loop the order is nginx's.
 func New(policy string, loop, loops int) (Picker, error) {
+	return Tuned(policy, upstream.Tuning{}, loop, loops)
+}
+
+// Tuned is New for a policy that is told something.
+func Tuned(policy string, t upstream.Tuning, loop, loops int) (Picker, error) {
 	if loop < 0 || loop >= loops {
 		return nil, fmt.Errorf("cannot balance for loop %d of %d", loop, loops)
 	}
-	p := &picker{servers: newServers(loop, loops)}
-	switch policy {
-	case RoundRobin:
-		p.chooser = roundRobin{}
-	case LeastConn:
-		p.chooser = leastConn{}
-	case RandomTwo:
-		p.chooser = newRandomTwo()
-	case Hash:
-		p.chooser = &hash{}
-	case HashConsistent:
-		p.chooser = &hashConsistent{}
-	default:
+	c := newChooser(policy, t)
+	if c == nil {
 		return nil, fmt.Errorf("unknown balance policy %q: want one of %s", policy, strings.Join(Policies(), ", "))
 	}
-	return p, nil
+	p := picker{servers: newServers(loop, loops), chooser: c}
+	if o, ok := c.(Observer); ok {
+		return &observing{picker: p, Observer: o}, nil
+	}
+	return &p, nil
+}
+
+// newChooser returns what sets the policy apart, nil if there is none of that
+// name.
+func newChooser(policy string, t upstream.Tuning) chooser {
+	switch policy {
+	case RoundRobin:
+		return roundRobin{}
+	case LeastConn:
+		return leastConn{}
+	case RandomTwo:
+		return newRandomTwo()
+	case Hash:
+		return &hash{}
+	case HashConsistent:
+		return &hashConsistent{}
+	case PeakEWMA:
+		return newPeakEWMA(t.Decay)
+	}
+	return nil
+}
+
+// Keyed reports whether the policy chooses by Request.Key.
+func Keyed(policy string) bool {
+	return policy == Hash || policy == HashConsistent
 }
 
 // Prepare returns what builds Snapshot.Prepared for that policy, nil if the
@@ -119,6 +151,12 @@ type picker struct {
 	servers
 	chooser chooser
 	picks   uint64
+}
+
+// observing is a picker whose chooser observes.
+type observing struct {
+	picker
+	Observer
 }
 
 // Update implements Picker.

@@ -24,19 +24,29 @@ func newRandomTwo() *randomTwo {
 func (*randomTwo) update(*servers, *upstream.Snapshot) {}
 
 func (p *randomTwo) choose(g *group, r *Request) *peer {
-	var first *peer
+	first, second := drawTwo(p.rand, g, r)
+	switch {
+	case second == nil:
+		return roundRobin{}.choose(g, r)
+	case second.inflight()*first.weight > first.inflight()*second.weight:
+		return first
+	}
+	return second
+}
+
+// drawTwo draws two different usable peers by weight. second is nil if it hit
+// too many that are not.
+func drawTwo(rnd *rand.Rand, g *group, r *Request) (first, second *peer) {
 	for misses := 0; misses <= maxMisses; misses++ {
-		c := g.at(p.rand.Int64N(g.total()))
+		c := g.at(rnd.Int64N(g.total()))
 		switch {
 		case c == first || !c.usable(r):
 			continue
 		case first == nil:
 			first = c
-		case c.inflight()*first.weight > first.inflight()*c.weight:
-			return first
 		default:
-			return c
+			return first, c
 		}
 	}
-	return roundRobin{}.choose(g, r)
+	return first, nil
 }

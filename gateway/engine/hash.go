@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 
+	"spillway/gateway/balance"
 	"spillway/gateway/http1"
 )
 
@@ -40,7 +41,7 @@ var keyNames = map[string]keyKind{
 // parseHashKey compiles a key for the policies that hash. Unknown variables
 // stand for nothing; the configuration refuses them before.
 func parseHashKey(policy, key string) hashKey {
-	if !strings.HasPrefix(policy, "hash") {
+	if !balance.Keyed(policy) {
 		return nil
 	}
 	var parts hashKey

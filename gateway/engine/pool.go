@@ -19,6 +19,7 @@ type loopPool struct {
 	snap     *upstream.Snapshot
 	settings *upstream.Settings
 	picker   balance.Picker
+	observer balance.Observer // the picker, nil if it does not want to know
 	hash     hashKey
 	servers  map[*upstream.Server]*server
 
@@ -83,13 +84,14 @@ func (lp *loopPool) update() {
 }
 
 func (lp *loopPool) configure(s *upstream.Settings) {
-	if lp.picker == nil || s.Balance != lp.settings.Balance {
-		picker, err := balance.New(s.Balance, lp.l.index, len(lp.l.e.loops))
+	if lp.picker == nil || s.Balance != lp.settings.Balance || s.Tuning != lp.settings.Tuning {
+		picker, err := balance.Tuned(s.Balance, s.Tuning, lp.l.index, len(lp.l.e.loops))
 		if err != nil { // refused when the configuration was read
 			lp.l.e.opt.Log.Error("unknown balance, using round_robin", "upstream", lp.pool.Name, "error", err)
 			picker, _ = balance.New("round_robin", lp.l.index, len(lp.l.e.loops))
 		}
 		lp.picker, lp.snap = picker, nil
+		lp.observer, _ = picker.(balance.Observer)
 	}
 	lp.hash = parseHashKey(s.Balance, s.HashKey)
 	lp.settings = s

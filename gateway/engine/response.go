@@ -148,6 +148,9 @@ func (ex *exchange) beginAnswer(u *upconn, head []byte) {
 	if l.log != nil {
 		ex.times.head = l.loop.Clock() // only the access log tells it
 	}
+	if o := ex.lp.observer; o != nil {
+		o.Observe(ex.entry, ex.times.head-ex.times.began, ex.times.head)
+	}
 	ex.status = r.Status
 	ex.respKind, ex.respLeft = r.Body(ex.method)
 	u.offer(r)

@@ -107,6 +107,8 @@ type Server struct {
 	// standing is a Standing: beside the others, so that a picker has its
 	// cache line at hand.
 	standing atomic.Uint32
+	// Latency is written for policies that ask for it (balance.Observer).
+	Latency Latency
 
 	_ [64]byte
 
@@ -210,10 +212,11 @@ type Snapshot struct {
 // Settings are what the configuration says of an upstream as a whole. They
 // are immutable once given to a pool.
 type Settings struct {
-	// Balance names the picker: "round_robin", "least_conn", "random_two",
-	// "hash" or "hash_consistent"; HashKey is the variable hashed, such as
-	// "$remote_addr" or "$request_uri".
+	// Balance names the picker (balance.Policies), Tuning is what it is told;
+	// HashKey is the variable hashed, such as "$remote_addr" or
+	// "$request_uri".
 	Balance string
+	Tuning  Tuning
 	HashKey string
 	// Prepare, if set, runs once for each snapshot on the goroutine that
 	// applies it, before the loops see the snapshot.

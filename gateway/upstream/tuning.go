@@ -1,0 +1,28 @@
+package upstream
+
+import "time"
+
+// Tuning is what policies of balancing may be told; what is zero has the
+// policy's default. It is a comparable value.
+type Tuning struct {
+	// Decay is the time in which peak_ewma forgets an answer (1/e of it is
+	// left), DefaultDecay if 0.
+	Decay time.Duration
+	// Bias is the power of weighted_least_request, from 0 (requests in flight
+	// do not count) up.
+	Bias float64
+	// Bound is what a server may have in flight with hash_bounded, as a
+	// multiple of its part of all; at least 1, DefaultBound if 0.
+	Bound float64
+	// Subset is how many primaries this gateway uses while they can be used; 0
+	// is all. Gateways that differ in Gateway take others.
+	Subset  int
+	Gateway uint64
+}
+
+// Defaults of Tuning; those of Finagle, of Envoy and of the paper.
+const (
+	DefaultDecay = 10 * time.Second
+	DefaultBias  = 1
+	DefaultBound = 1.25
+)
