@@ -93,6 +93,7 @@ type drawing struct {
 	x, y  *scale
 	notes [][2]float64 // where texts of events begin and end, in the order they were drawn
 	rows  []int        // the row of each
+	texts strings.Builder
 }
 
 func newDrawing(label string, x, y *scale) *drawing {
@@ -151,7 +152,7 @@ func (d *drawing) mark(at float64, text string) {
 	row := d.freeRow(from, to)
 	d.notes, d.rows = append(d.notes, [2]float64{from, to}), append(d.rows, row)
 	fmt.Fprintf(&d.b, `<line class="event" x1="%.1f" x2="%.1f" y1="%g" y2="%g"/>`, place, place, marginTop, chartHeight-marginFoot)
-	fmt.Fprintf(&d.b, `<text class="note" x="%.1f" y="%g" text-anchor="%s">%s</text>`, x, marginTop+9+noteRow*float64(row), anchor, template.HTMLEscapeString(text))
+	fmt.Fprintf(&d.texts, `<text class="note" x="%.1f" y="%g" text-anchor="%s">%s</text>`, x, marginTop+9+noteRow*float64(row), anchor, template.HTMLEscapeString(text))
 }
 
 // freeRow is the first row without a text between two places.
@@ -168,6 +169,7 @@ func (d *drawing) freeRow(from, to float64) (row int) {
 
 // end returns the drawing. All text in it was escaped when it was added.
 func (d *drawing) end() template.HTML {
+	d.b.WriteString(d.texts.String()) // last, so that no line crosses them
 	d.b.WriteString("</svg>")
 	return template.HTML(d.b.String())
 }
