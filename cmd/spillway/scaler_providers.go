@@ -85,6 +85,8 @@ func newDriver(ctx context.Context, c *configs.Scaler, name string, p *configs.S
 		return exec.New(ctx, exec.Options{Command: p.Command, Env: environment(p.Env), Timeout: p.Timeout})
 	case "sim":
 		return newSim(p), nil
+	case "ec2":
+		return newEC2(name, p)
 	case "aliyun":
 		return newAliyun(ctx, c, name, p)
 	}

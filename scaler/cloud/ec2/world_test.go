@@ -62,7 +62,9 @@ func open(t *testing.T, c change) *world {
 
 func kinds() []ec2.Kind {
 	return []ec2.Kind{
-		{Type: "small", PriceHour: 0.096}, {Type: "medium", PriceHour: 0.192}, {Type: "large", PriceHour: 0.384},
+		{Type: "small", PriceHour: 0.096},
+		{Type: "medium", PriceHour: 0.192},
+		{Type: "large", PriceHour: 0.384},
 		{Type: "small", PriceHour: 0.096, Spot: true},
 	}
 }
