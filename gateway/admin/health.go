@@ -52,7 +52,15 @@ func heldWhy(s *upstream.Server) string {
 		why = append(why, "probe: "+h.Probe)
 	}
 	if w&upstream.Ejected != 0 {
-		why = append(why, h.Ejection+", until "+h.Until.UTC().Format(time.RFC3339))
+		why = append(why, h.Ejection+", until "+untilWhen(h.Until))
 	}
 	return strings.Join(why, "; ")
+}
+
+// untilWhen is the end of an ejection.
+func untilWhen(t time.Time) string {
+	if t.IsZero() {
+		return "probes succeed"
+	}
+	return t.UTC().Format(time.RFC3339)
 }

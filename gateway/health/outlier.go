@@ -31,8 +31,8 @@ type sample struct {
 	// requests and good are attempts and those that were answered by less
 	// than 500, over about Outlier.Window.
 	requests, good float64
-	// answers is how many answers pace is the mean time of, over the last few
-	// intervals. stalled is for how long nothing was answered while requests
+	// answers is how many answers pace is the mean time of, over the last
+	// seconds. stalled is for how long nothing was answered while requests
 	// waited.
 	answers       float64
 	pace, stalled time.Duration

@@ -52,7 +52,9 @@ func TestProbeHTTP(t *testing.T) {
 		{200, func(*upstream.Check) {}, true, "200 in "},
 		{302, func(*upstream.Check) {}, true, "302 in "},
 		{404, func(*upstream.Check) {}, false, "status 404"},
-		{404, func(c *upstream.Check) { c.Status = []upstream.StatusRange{{First: 200, Last: 200}, {First: 400, Last: 410}} }, true, "404"},
+		{404, func(c *upstream.Check) {
+			c.Status = []upstream.StatusRange{{First: 200, Last: 200}, {First: 400, Last: 410}}
+		}, true, "404"},
 		{204, func(c *upstream.Check) { c.Status = []upstream.StatusRange{{First: 200, Last: 200}} }, false, "status 204"},
 		{200, func(c *upstream.Check) { c.Body = "is well" }, true, "200"},
 		{200, func(c *upstream.Check) { c.Body = "is ill" }, false, `status 200 without "is ill"`},

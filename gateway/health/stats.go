@@ -12,9 +12,13 @@ import (
 type stats struct {
 	last           upstream.Counts
 	requests, good float64 // fade over Outlier.Window
-	answers, took  float64 // halve each interval; took in nanoseconds
+	answers, took  float64 // halve in paceHalfLife; took in nanoseconds
 	stalled        time.Duration
 }
+
+// paceHalfLife is how quickly latency is forgotten: a server that becomes ten
+// times slower is three times slower by its mean after half a second.
+const paceHalfLife = time.Second
 
 // advance takes in what was counted in the last elapsed.
 func (s *stats) advance(o *upstream.Outlier, c upstream.Counts, inflight int64, elapsed time.Duration) {
@@ -23,8 +27,9 @@ func (s *stats) advance(o *upstream.Outlier, c upstream.Counts, inflight int64, 
 	keep := math.Exp(-elapsed.Seconds() / max(o.Window, time.Millisecond).Seconds())
 	s.requests = s.requests*keep + answers + failed
 	s.good = s.good*keep + answers - float64(c.Errors-s.last.Errors)
-	s.answers = s.answers/2 + answers
-	s.took = s.took/2 + float64(c.Took-s.last.Took)
+	keep = math.Exp2(-elapsed.Seconds() / paceHalfLife.Seconds())
+	s.answers = s.answers*keep + answers
+	s.took = s.took*keep + float64(c.Took-s.last.Took)
 	switch {
 	case answers+failed > 0 || inflight == 0:
 		s.stalled = 0
