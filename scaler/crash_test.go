@@ -111,7 +111,10 @@ func parallel(cases []crashCase, f func(crashCase)) {
 }
 
 func (c crashCase) run(t *testing.T) {
-	w := newWorld(t, shortSpike, func(w *world) { w.name, w.seed = c.String(), c.seed })
+	c.play(newWorld(t, shortSpike, func(w *world) { w.name, w.seed = c.String(), c.seed }))
+}
+
+func (c crashCase) play(w *world) {
 	if c.fault != "" {
 		w.cloud.Inject(c.script()...)
 	}

@@ -1,0 +1,52 @@
+package scaler
+
+import (
+	"os"
+	"testing"
+
+	"spillway/scaler/cloud"
+	"spillway/scaler/cloud/cloudfake"
+	"spillway/scaler/cloud/ec2"
+)
+
+// frontedClouds are drivers of public clouds, each in front of the simulated
+// cloud by the protocol of its own.
+func frontedClouds() map[string]func(testing.TB, *world) (cloud.Driver, error) {
+	return map[string]func(testing.TB, *world) (cloud.Driver, error){
+		"ec2": func(t testing.TB, w *world) (cloud.Driver, error) {
+			wire := cloudfake.New(t, w.cloud, cloudfake.Options{Now: w.clock.Now}).EC2(cloudfake.EC2Options{})
+			env := wire.Env()
+			return ec2.New(ec2.Options{
+				Region: "us-east-1", Image: "ami-1", Kinds: []ec2.Kind{{Type: "c2", PriceHour: 0.1}}, ListLag: quick().ListLag,
+				Now: w.clock.Now, Getenv: func(name string) string { return env[name] },
+			})
+		},
+	}
+}
+
+// TestCrashMatrixThroughProtocols plays cases of the crash matrix with the
+// rented machines ordered through each cloud's protocol: a few of them, each
+// fault with another crash, or all with SPILLWAY_CRASH_MATRIX.
+func TestCrashMatrixThroughProtocols(t *testing.T) {
+	cases := crashCases()
+	if os.Getenv("SPILLWAY_CRASH_MATRIX") == "" {
+		cases = everyNth(cases, 2*crashEffects+5)
+	}
+	for name, open := range frontedClouds() {
+		t.Run(name, func(t *testing.T) {
+			parallel(cases, func(c crashCase) {
+				t.Run(c.String(), func(t *testing.T) {
+					w := newWorld(t, shortSpike, func(w *world) { w.name, w.seed = name+", "+c.String(), c.seed })
+					d, err := open(t, w)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					w.clouds["rent"] = w.wrap(d)
+					w.restart()
+					c.play(w)
+				})
+			})
+		})
+	}
+}
