@@ -99,6 +99,7 @@ func (m *member) setPolicy(up Upstream) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.up.Policy, m.up.MaxFails, m.up.FailTimeout = up.Policy, up.MaxFails, up.FailTimeout
+	m.up.Flap, m.up.RemoveDelay = up.Flap, up.RemoveDelay
 }
 
 // dropOthers ends upstreams and patterns that are not in ups as they were; mu

@@ -103,12 +103,12 @@ func (s *Syncer) adopt(f *feed, p *pattern, up Upstream) *member {
 }
 
 func (s *Syncer) adoptLocked(f *feed, p *pattern, up Upstream) *member {
-	m := newMember(s, up)
-	m.found, m.feed = p.up.Key, f
 	if s.members[up.Name] != nil {
 		s.opts.Log.Warn("discovered upstream has the name of another", "upstream", up.Name, "key", up.Key)
 		return nil
 	}
+	m := newMember(s, up)
+	m.found, m.feed = p.up.Key, f
 	s.members[up.Name] = m
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -124,6 +124,9 @@ func (m *member) dismiss() {
 		return
 	}
 	m.gone = true
+	if m.timer != nil {
+		m.timer.Stop()
+	}
 	f := m.feed
 	f.goRun(func(context.Context) { // member.mu comes after Syncer.mu and feed.mu
 		m.s.mu.Lock()

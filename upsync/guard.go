@@ -58,6 +58,11 @@ const (
 	Held      Outcome = "held"      // additions only, the removals are in doubt
 	Refused   Outcome = "refused"   // nothing of it
 	Released  Outcome = "released"  // held servers went: silent, or too old
+
+	// Of operators, not of Judge.
+	Overridden Outcome = "overridden" // somebody said something else
+	Postponed  Outcome = "postponed"  // the set is frozen
+	Expired    Outcome = "expired"    // an override or a delay ended
 )
 
 // Verdict is the judgement of one update.

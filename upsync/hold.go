@@ -96,7 +96,7 @@ func (m *member) probeHeld(ctx context.Context, seq uint64) bool {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.gone || len(m.held) == 0 {
+	if m.gone || len(m.held) == 0 || m.frozen() {
 		return false
 	}
 	v := Release(m.up.Policy, m.situation(m.s.opts.Now()), answers)

@@ -43,20 +43,27 @@ type member struct {
 	rejects  []consul.Reject
 	history  history
 	dumpErr  string
-	fails    int // failed reads before the first set
+	ops      *layer
+	latest   *update     // the newest set of the source; nil before the first
+	timer    *time.Timer // of what is due in ops, nil if nothing is
+	fails    int         // failed reads before the first set
 }
 
 func newMember(s *Syncer, up Upstream) *member {
 	m := &member{
 		s: s, name: up.Name, up: up, first: make(chan struct{}), source: SourceNone,
-		good: map[string]upstream.Spec{},
+		good: map[string]upstream.Spec{}, ops: s.layerOf(up.Name),
 	}
+	m.recall()
 	m.key = m.name
 	if up.Source == ConsulKV {
 		m.key = up.prefix()
 	}
 	if !m.takeOver() {
 		m.loadDump()
+	}
+	if m.frozen() && m.source == SourceNone {
+		m.degrade("it is frozen")
 	}
 	return m
 }
@@ -72,6 +79,9 @@ func (m *member) takeOver() bool {
 			seen[s.Addr] = true
 			m.serving = append(m.serving, s)
 		}
+	}
+	if len(m.serving) > 0 && m.ops.base != nil {
+		m.serving = m.ops.base // without the overrides
 	}
 	m.meta = snap.Meta
 	if len(m.serving) > 0 {
@@ -97,6 +107,11 @@ func (m *member) deliver(found []*consul.Found, obs consul.Observation) {
 // judge applies what Judge believes of specs; mu is held.
 func (m *member) judge(specs []upstream.Spec, obs consul.Observation) {
 	m.seq++
+	m.latest = &update{specs, obs}
+	if m.frozen() {
+		m.postpone(obs)
+		return
+	}
 	now := m.s.opts.Now()
 	v := Judge(m.up.Policy, m.situation(now), specs, obs)
 	m.meta = upstream.Meta{Source: string(m.up.Source), Index: obs.Index, At: now}
@@ -137,13 +152,17 @@ func (m *member) failing() map[string]bool {
 
 // settle makes a verdict the state and applies it; mu is held.
 func (m *member) settle(v Verdict, obs consul.Observation) {
+	was := m.serving
 	m.serving, m.held = v.Serve, v.Held
+	if len(was) > 0 && !slices.EqualFunc(was, m.serving, upstream.Spec.Same) {
+		m.ops.before = was
+	}
+	m.watched(was)
 	m.doubtful.Store(v.Outcome == Refused || len(v.Held) > 0)
 	ch := m.publish()
-	d := Decision{
-		At: m.s.opts.Now(), Outcome: v.Outcome, Reason: v.Reason, Index: obs.Index,
-		Added: ch.Added, Removed: ch.Removed, Changed: ch.Changed, Held: heldAddrs(v.Held),
-	}
+	d := decided(ch, Decision{
+		At: m.s.opts.Now(), Outcome: v.Outcome, Reason: v.Reason, Index: obs.Index, Held: heldAddrs(v.Held), Answered: obs.At,
+	})
 	m.history.add(d)
 	m.report(d, ch)
 	if !ch.Empty() {
@@ -177,14 +196,16 @@ func heldAddrs(held map[string]time.Time) []string {
 // publish resolves what serves and applies it to the pool; mu is held. While
 // none of the hostnames has an address yet the pool stays as it is.
 func (m *member) publish() upstream.Change {
-	specs := m.serving
+	m.ops.base = m.serving
+	m.arm()
+	specs := m.shaped()
 	if slices.ContainsFunc(specs, func(s upstream.Spec) bool { return s.Host != "" }) {
 		specs = m.s.resolver.expand(specs)
 	}
 	if len(specs) == 0 && len(m.serving) > 0 {
 		return upstream.Change{}
 	}
-	return m.up.Pool.Apply(specs, m.meta)
+	return m.up.Pool.Apply(m.finished(specs), m.meta)
 }
 
 // rehost applies again what serves, after addresses of its hosts changed.
@@ -196,10 +217,9 @@ func (m *member) rehost(hosts map[string]bool) {
 		return
 	}
 	if ch := m.publish(); !ch.Empty() {
-		d := Decision{
-			At: m.s.opts.Now(), Outcome: Applied, Reason: "the addresses of a hostname changed",
-			Index: m.meta.Index, Added: ch.Added, Removed: ch.Removed, Changed: ch.Changed,
-		}
+		d := decided(ch, Decision{
+			At: m.s.opts.Now(), Outcome: Applied, Reason: "the addresses of a hostname changed", Index: m.meta.Index,
+		})
 		m.history.add(d)
 		m.report(d, ch)
 	}
@@ -243,10 +263,9 @@ func (m *member) degrade(why string) {
 	}
 	m.source = SourceDump
 	ch := m.publish()
-	d := Decision{
-		At: m.s.opts.Now(), Outcome: Applied, Reason: "degraded, served from the dump: " + why,
-		Index: m.meta.Index, Added: ch.Added,
-	}
+	d := decided(ch, Decision{
+		At: m.s.opts.Now(), Outcome: Applied, Reason: "degraded, served from the dump: " + why, Index: m.meta.Index,
+	})
 	m.history.add(d)
 	m.report(d, ch)
 	if !m.up.StrongDependency {
@@ -259,6 +278,9 @@ func (m *member) stop() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.gone = true
+	if m.timer != nil {
+		m.timer.Stop()
+	}
 	m.opened()
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"spillway/gateway/upstream"
 	"spillway/upsync/consul"
 )
 
@@ -30,6 +31,24 @@ type Decision struct {
 	Removed []string
 	Changed []string
 	Held    []string // still in doubt after it, as listed
+	// Waiting is how many servers an update would add and remove that waits
+	// because the set is frozen.
+	Waiting int
+	// Answered is when the head of the registry's answer arrived, zero if none
+	// led to it; Served when the last loop served from the set, zero if it does
+	// not yet, or nothing changed.
+	Answered, Served time.Time
+
+	version uint64 // of the snapshot, 0 if nothing changed
+}
+
+// decided fills in what a decision changed.
+func decided(ch upstream.Change, d Decision) Decision {
+	d.Added, d.Removed, d.Changed = ch.Added, ch.Removed, ch.Changed
+	if !ch.Empty() {
+		d.version = ch.Snapshot.Version
+	}
+	return d
 }
 
 // Status is what is known of one upstream.
@@ -64,6 +83,16 @@ type Status struct {
 	LastErrorAt time.Time
 	// DumpError is why the last save failed, "" if it did not.
 	DumpError string
+	// Overrides are what operators said, and Durable whether it survives a
+	// restart. Waiting says that a newer set waits for the end of a freeze.
+	Overrides Overrides
+	Durable   bool
+	Waiting   bool
+	// Leaving are servers that are not listed any more and until when they
+	// serve; Flaps is what is held against servers that come and go, by address
+	// as listed.
+	Leaving map[string]time.Time
+	Flaps   map[string]Penalty
 }
 
 // keptDecisions is how many decisions of an upstream are remembered.
@@ -81,6 +110,8 @@ type history struct {
 	verified  time.Time
 	index     uint64
 	rejected  uint64 // guarded by the member's mu
+	served    uint64 // version of the newest snapshot that all loops serve
+	servedAt  time.Time
 }
 
 func (h *history) add(d Decision) {
@@ -90,6 +121,9 @@ func (h *history) add(d Decision) {
 		h.decisions = map[Outcome]uint64{}
 	}
 	h.decisions[d.Outcome]++
+	if d.version != 0 && d.version <= h.served {
+		d.Served = h.servedAt // the loops were faster than this goroutine
+	}
 	if len(h.ring) < keptDecisions {
 		h.ring = append(h.ring, d)
 		return
@@ -182,7 +216,9 @@ func (m *member) status() Status {
 		Index:    m.meta.Index, Address: m.address, SetAt: m.meta.At, Verified: m.meta.At,
 		Held: maps.Clone(m.held), Rejects: slices.Clone(m.rejects), Rejected: m.history.rejected,
 		DumpError: m.dumpErr,
-		Errors:    map[string]uint64{}, Decisions: map[Outcome]uint64{},
+		Overrides: m.ops.said, Durable: m.up.Dump != "" && !m.ops.said.Empty(), Waiting: m.frozen() && m.latest != nil,
+		Leaving: map[string]time.Time{}, Flaps: map[string]Penalty{},
+		Errors: map[string]uint64{}, Decisions: map[Outcome]uint64{},
 	}
 	if ring := m.history.newest(); len(ring) > 0 {
 		st.Last = ring[0]
@@ -194,6 +230,7 @@ func (m *member) status() Status {
 			}
 		}
 	}
+	m.layered(&st)
 	m.history.into(&st)
 	if m.feed != nil {
 		m.feed.history.into(&st)

@@ -66,6 +66,11 @@ type Upstream struct {
 	MaxFails    *int
 	FailTimeout time.Duration
 	Policy      Policy
+	// Flap leaves servers out that come and go; RemoveDelay is how long a
+	// server serves on that is not listed any more, unless it was down or
+	// fails. Zero values are off.
+	Flap        Flap
+	RemoveDelay time.Duration
 	// Dump is the path of the last-known-good files, empty for none. In a
 	// pattern "{name}" stands for the name found.
 	Dump string
@@ -120,6 +125,7 @@ type Syncer struct {
 	mu       sync.Mutex
 	ctx      context.Context     // of Run; nil before
 	members  map[string]*member  // by name of the upstream
+	layers   map[string]*layer   // by name, also of upstreams that are not there now
 	patterns map[string]*pattern // by name
 	feeds    []*feed
 	running  sync.WaitGroup
@@ -130,7 +136,7 @@ type Syncer struct {
 // files are applied; nothing else is read before Run.
 func New(opts Options) (*Syncer, error) {
 	opts.setDefaults()
-	s := &Syncer{opts: opts, members: map[string]*member{}, patterns: map[string]*pattern{}, failed: make(chan error, 1), probeEvery: probeEvery}
+	s := &Syncer{opts: opts, members: map[string]*member{}, layers: map[string]*layer{}, patterns: map[string]*pattern{}, failed: make(chan error, 1), probeEvery: probeEvery}
 	s.resolver = newResolver(s)
 	s.dumps = dump.NewWriter(s.dumped)
 	client, err := consul.New(opts.Consul, consul.Env{Now: opts.Now, Log: opts.Log})

@@ -243,3 +243,12 @@ func syncDir(dir string) error {
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
+
+// WriteFile replaces the file at path so that a crash leaves the old or the
+// new one, for what else is kept beside a snapshot.
+func WriteFile(path string, b []byte) error {
+	if err := replace(path, b); err != nil {
+		return fmt.Errorf("cannot write %q: %w", path, err)
+	}
+	return nil
+}
