@@ -4,8 +4,8 @@
 // vendor's SDK is used, which would be most of the program.
 //
 // A batch is one RunInstances with a client token, which is worth its zone, and
-// with its tags. Machines of one batch bear the same Name tag: EC2 names a
-// batch, not a machine. They are launched so that one that shuts itself down
+// with its tags. Machines of one batch bear the same Name tag, for people; they
+// have no names of their own, and slots are bound to their ids. They are launched so that one that shuts itself down
 // ends for good. A spot machine is one-time; what is about to be reclaimed is
 // read from the state of spot requests, maintenance from scheduled events.
 //

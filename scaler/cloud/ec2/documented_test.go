@@ -69,7 +69,7 @@ func TestReadsRunInstances(t *testing.T) {
 	d, _ := driverOf(t, http.StatusOK, example(t, "run-instances.xml"), nil)
 	made, err := d.Create(t.Context(), ask(false, "web-1-0"))
 	want := []cloud.Machine{{
-		ID: "i-1234567890abcdef0", Name: "web-1-0", Type: "m5.large", Zone: "us-east-1b", State: cloud.Pending, Address: "10.0.0.12",
+		ID: "i-1234567890abcdef0", Type: "m5.large", Zone: "us-east-1b", State: cloud.Pending, Address: "10.0.0.12",
 		Created: time.Date(2026, 3, 1, 12, 0, 2, 0, time.UTC), Tags: map[string]string{cloud.TagCluster: "prod"},
 	}}
 	if diff := cmp.Diff(want, made); err != nil || diff != "" {
@@ -82,7 +82,7 @@ func TestReadsDescribeInstances(t *testing.T) {
 	found, err := d.List(t.Context(), nil)
 	want := []cloud.Machine{
 		{
-			ID: "i-1234567890abcdef0", Name: "Server_1", Type: "t2.micro", Zone: "eu-west-1c", State: cloud.Running, Address: "54.194.252.215",
+			ID: "i-1234567890abcdef0", Type: "t2.micro", Zone: "eu-west-1c", State: cloud.Running, Address: "54.194.252.215",
 			Created: time.Date(2018, 5, 8, 16, 46, 19, 0, time.UTC), Tags: map[string]string{},
 		},
 		{

@@ -122,7 +122,9 @@ var states = map[string]cloud.State{
 	"stopped":       cloud.Stopped,
 }
 
-// nameTag is what consoles show as a machine's name.
+// nameTag is what consoles show as a machine's name. It is no host name, which
+// EC2 makes of the address, and one batch shares it: Machine.Name stays empty,
+// for the scaler compares it with what machines call themselves.
 const nameTag = "Name"
 
 func (i *instance) machine(public bool) cloud.Machine {
@@ -139,7 +141,6 @@ func (i *instance) machine(public bool) cloud.Machine {
 	for _, t := range i.Tags {
 		m.Tags[t.Key] = t.Value
 	}
-	m.Name = m.Tags[nameTag]
 	delete(m.Tags, nameTag)
 	if i.Reason.Code != "" && m.State != cloud.Running && m.State != cloud.Pending {
 		m.Reason = i.Reason.Code + ": " + i.Reason.Message
