@@ -177,6 +177,13 @@ type ScalerProfile struct {
 	DockerOptions string `yaml:"docker_options"`
 	// Images to pull before the machine counts as ready.
 	Images []string `yaml:"images"`
+	// Command by which a machine tells its id, as its cloud lists it; empty
+	// asks cloud-init.
+	IDCommand string `yaml:"id_command"`
+	// Command by which a machine tells the address it is reached by; empty is
+	// that of its default route. Where machines are reached by public
+	// addresses they know themselves by others.
+	AddressCommand string `yaml:"address_command"`
 }
 
 // ScalerFile is a file on a new machine.

@@ -64,7 +64,7 @@ func hostLayers(s *configs.Scaler) map[string]hostinit.Layer {
 		l := hostinit.Layer{
 			Base: p.Base, Packages: p.Packages, Commands: p.Commands, DNS: p.DNS, NTP: p.NTP,
 			Labels: p.Labels, Mirrors: p.RegistryMirrors, DockerVersion: p.DockerVersion,
-			DockerOptions: p.DockerOptions, Images: p.Images,
+			DockerOptions: p.DockerOptions, Images: p.Images, ID: p.IDCommand, Address: p.AddressCommand,
 		}
 		for _, f := range p.Files {
 			l.Files = append(l.Files, hostinit.File{Path: f.Path, Text: f.Content, Mode: f.Mode})

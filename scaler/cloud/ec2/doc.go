@@ -5,9 +5,10 @@
 //
 // A batch is one RunInstances with a client token, which is worth its zone, and
 // with its tags. Machines of one batch bear the same Name tag, for people; they
-// have no names of their own, and slots are bound to their ids. They are launched so that one that shuts itself down
-// ends for good. A spot machine is one-time; what is about to be reclaimed is
-// read from the state of spot requests, maintenance from scheduled events.
+// have no names of their own, and slots are bound to their ids. They are
+// launched so that one that shuts itself down ends for good. A spot machine is
+// one-time; what is about to be reclaimed is read from the state of spot
+// requests, maintenance from scheduled events.
 //
 // Credentials come from where the vendor's tools look for them, in their order
 // (credentials.go), are fetched anew before they expire, and are shown nowhere:
