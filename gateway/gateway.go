@@ -124,7 +124,7 @@ func New(o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.health = health.New(health.Options{Log: o.Log})
+	g.health = health.New(health.Options{Log: o.Log, Mute: func(s *upstream.Server) { g.engine.Abandon(s) }})
 	g.announced = signals.NewAnnounced(time.Now)
 	g.engine, err = engine.New(engine.Options{
 		Loops: o.Loops, Set: o.Set, Log: o.Log, Applied: o.Applied,

@@ -229,16 +229,7 @@ func (ex *exchange) another(why failure) bool {
 // an attempt elsewhere: the policy says so, and there is an elsewhere.
 func (ex *exchange) statusRetried(status int) bool {
 	r := &ex.lp.settings.Retry
-	if len(r.Status) == 0 || !slices.Contains(r.Status, status) || !ex.resendable() || !ex.another(failStatus) {
-		return false
-	}
-	for i := range ex.lp.snap.Entries {
-		e := &ex.lp.snap.Entries[i]
-		if !slices.Contains(ex.tried, e.Server) && e.Unavailable(&e.Spec, ex.l.loop.Now()) == "" {
-			return true
-		}
-	}
-	return false
+	return len(r.Status) > 0 && slices.Contains(r.Status, status) && ex.resendable() && ex.another(failStatus) && ex.elsewhere()
 }
 
 func (ex *exchange) countFailure(why failure) {

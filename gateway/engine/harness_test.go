@@ -96,6 +96,8 @@ type proxy struct {
 	Addrs []string // as in proxyConfig.Listen
 	// apply replaces the servers of a pool, as a registry does.
 	apply func(pool string, specs []upstream.Spec)
+	// mute finds out that a server of a pool does not answer.
+	mute func(pool, addr string)
 	// active returns the client connections now on each loop, nil if unknown.
 	active func() []int64
 	// inflight returns the exchanges the servers are charged with.

@@ -58,7 +58,7 @@ func startEngine(t testing.TB, cfg proxyConfig) *proxy {
 	return &proxy{
 		Addr: at[0], Addrs: at,
 		apply: s.apply, active: s.active, inflight: s.inflight, counters: s.counters,
-		reload: s.reload, put: s.put, take: s.take, logged: s.logged, shutdown: s.shutdown,
+		reload: s.reload, put: s.put, take: s.take, logged: s.logged, shutdown: s.shutdown, mute: s.mute,
 		close: func() {
 			s.shutdown(0)
 			if n := s.counters().panics; n > 0 {
@@ -85,6 +85,17 @@ func (s *sut) apply(pool string, specs []upstream.Spec) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pools[pool].Apply(specs, upstream.Meta{Source: "static", At: time.Now()})
+}
+
+func (s *sut) mute(pool, addr string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.pools[pool].Load().Entries {
+		if e.Addr == addr {
+			e.Amend(func(upstream.Standing) upstream.Standing { return upstream.Unhealthy })
+			s.e.Abandon(e.Server)
+		}
+	}
 }
 
 func (s *sut) active() (n []int64) {

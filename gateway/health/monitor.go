@@ -16,6 +16,9 @@ type Options struct {
 	// Probes is how many run at a time, 0 is 64. Those that are due later wait
 	// for a place.
 	Probes int
+	// Mute, if set, is told of each server that goes out of service because it
+	// does not answer: what waits for it need not wait on. It must not block.
+	Mute func(*upstream.Server)
 	// Log is told of each server that goes out of service or comes back; nil
 	// is slog.Default.
 	Log *slog.Logger

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -25,6 +26,7 @@ type bench struct {
 	most    int // probes that ran at a time
 	running int
 	takes   time.Duration
+	mute    []string
 }
 
 // run gives f a bench, and ends its monitor behind it.
@@ -33,7 +35,7 @@ func run(t *testing.T, settings upstream.Settings, f func(b *bench)) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &bench{t: t, set: settings, sick: map[string]bool{}, probes: map[string]int{}, takes: time.Millisecond}
 		b.pool = upstream.NewPool("web", &b.set)
-		b.m = New(Options{Probe: b.probe, Probes: 4, Log: slog.New(slog.DiscardHandler)})
+		b.m = New(Options{Probe: b.probe, Probes: 4, Mute: b.muted, Log: slog.New(slog.DiscardHandler)})
 		b.pool.Notify(b.m.Note)
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -43,6 +45,8 @@ func run(t *testing.T, settings upstream.Settings, f func(b *bench)) {
 		<-done
 	})
 }
+
+func (b *bench) muted(s *upstream.Server) { b.mute = append(b.mute, s.Addr) }
 
 func (b *bench) probe(ctx context.Context, c *upstream.Check, addr string) Result {
 	b.mu.Lock()
@@ -420,6 +424,39 @@ func TestASilentServerIsEjected(t *testing.T) {
 			b.after(time.Second)
 		}
 		b.want(2, "ejected", true)
+	})
+}
+
+// TestWhoDoesNotAnswerIsTold: requests that wait for a server are taken from it
+// if it is out because it does not answer, not if it answers late or badly.
+func TestWhoDoesNotAnswerIsTold(t *testing.T) {
+	set := judging()
+	set.Check = probing().Check
+	set.Outlier.MaxShare = 1
+	run(t, set, func(b *bench) {
+		b.serve(20)
+		b.sicken(true, 1)
+		b.after(15 * time.Second) // unhealthy
+		b.server(2).Inflight.Add(8)
+		for n := 3; n <= 20; n++ {
+			took := 30 * time.Millisecond
+			if n == 3 {
+				took *= 10
+			}
+			b.answers(n, 20, 200, took)
+		}
+		b.answers(4, 10, 500, time.Millisecond)
+		b.after(1100 * time.Millisecond)
+		b.want(2, "ejected", true) // silent
+		b.want(3, "ejected", true) // late
+		b.want(4, "ejected", true) // bad
+		for range 5 {
+			b.server(5).Observe(upstream.Late, 0, 0)
+		}
+		synctest.Wait()
+		if want := []string{addr(1), addr(2), addr(5)}; !slices.Equal(b.mute, want) {
+			b.t.Errorf("told of %v, want %v", b.mute, want)
+		}
 	})
 }
 

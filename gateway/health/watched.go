@@ -250,6 +250,18 @@ func (w *watched) stand(now time.Time) {
 	if back {
 		w.pool.raising(now)
 	}
+	if mute := w.pool.m.opt.Mute; mute != nil && hold&^was != 0 && w.mute() && w.server.Standing().Barred() {
+		mute(w.server)
+	}
+}
+
+// mute reports whether the server does not answer, rather than badly or late.
+func (w *watched) mute() bool {
+	switch w.ejection.reason {
+	case unreachable, gatewayFailures:
+		return true
+	}
+	return w.state.phase == unhealthy || w.stats.stalled > 0
 }
 
 // log tells operators of a change.
