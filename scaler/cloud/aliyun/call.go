@@ -73,10 +73,10 @@ func (c *client) call(ctx context.Context, op, action string, params url.Values,
 }
 
 func (c *client) request(ctx context.Context, action string, params url.Values, keys Credentials, sent *atomic.Bool) (*http.Request, error) {
-	// Once a byte may have left, the request may have been granted.
+	// Once there is a connection the request may leave at any moment, even
+	// after the call was given up.
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		WroteHeaders: func() { sent.Store(true) },
-		WroteRequest: func(httptrace.WroteRequestInfo) { sent.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
 	})
 	body := params.Encode()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint, strings.NewReader(body))

@@ -67,3 +67,24 @@ func FuzzRefusal(f *testing.F) {
 		}
 	})
 }
+
+func TestReadProfile(t *testing.T) {
+	const text = "\ufeff# top\n[default]\nACCESS_KEY_ID = \"a b\"\naccess_key_secret='x#y'  # note\nempty=\n[ other ] ; note\ntype = sts ; note\n[default]\nlate = yes\n"
+	p, err := readProfile(strings.TrimPrefix(text, "\ufeff"), "default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]string{"access_key_id": "a b", "access_key_secret": "x#y", "empty": "", "late": "yes"} {
+		if p[key] != want {
+			t.Errorf("%s is %q, want %q", key, p[key], want)
+		}
+	}
+	if o, err := readProfile(text[3:], "other"); err != nil || o["type"] != "sts" {
+		t.Errorf("profile other is %v, error %v", o, err)
+	}
+	for _, bad := range []string{"[default\n", "[default]\nsecret-text\n", "", "[other]\n"} {
+		if _, err := readProfile(bad, "default"); err == nil || strings.Contains(err.Error(), "secret-text") {
+			t.Errorf("profile of %q: error %v, want one that tells no value", bad, err)
+		}
+	}
+}
