@@ -15,7 +15,7 @@ func (k *checker) upstream(name string, u *Upstream) {
 	k.source(path, u)
 	k.unusedKeys(path, u)
 	k.health(path, u)
-	if u.Balance == "hash" || u.Balance == "hash_consistent" {
+	if slices.Contains([]string{"hash", "hash_consistent", "maglev", "hash_bounded"}, u.Balance) {
 		k.hashKey(path+".hash_key", u.HashKey)
 	}
 	if _, ok := u.Discovers(); ok && u.Dump != "" && !strings.Contains(u.Dump, "{name}") {

@@ -56,6 +56,8 @@ func DefaultUpstream(source string) Upstream {
 		Balance:          "round_robin",
 		HashKey:          "$request_uri",
 		EWMADecay:        10 * time.Second,
+		RequestBias:      1,
+		HashBound:        1.25,
 		Trust:            "default",
 		ConnectTimeout:   5 * time.Second,
 		SendTimeout:      60 * time.Second,

@@ -47,17 +47,26 @@ type Upstream struct {
 	Dump string `yaml:"dump"`
 	// How a server is picked: round_robin (smooth, weighted, nginx's order),
 	// least_conn, random_two, hash (nginx's hash KEY), hash_consistent
-	// (nginx's hash KEY consistent) or peak_ewma (the better of two by latency
-	// and requests in flight). Of nginx and nginx-upsync are accepted:
+	// (nginx's hash KEY consistent), peak_ewma (the better of two by latency
+	// and requests in flight), weighted_least_request (round robin by weight /
+	// (in flight + 1) ^ request_bias), maglev (lookup table of equal parts) or
+	// hash_bounded (hash_consistent, but no server gets more than hash_bound
+	// times its part of the requests in flight). Of nginx and nginx-upsync are accepted:
 	// roundrobin, ip_hash (hash of $remote_addr), hash_modula, hash_ketama.
-	Balance string `yaml:"balance" enum:"round_robin,least_conn,random_two,hash,hash_consistent,peak_ewma" also:"roundrobin,leastconn,random,ip_hash,hash_modula,hash_ketama,ketama"`
-	// What hash and hash_consistent hash: $remote_addr, $request_uri, $uri,
+	Balance string `yaml:"balance" enum:"round_robin,least_conn,random_two,hash,hash_consistent,peak_ewma,weighted_least_request,maglev,hash_bounded" also:"roundrobin,leastconn,random,ip_hash,hash_modula,hash_ketama,ketama"`
+	// What hash, hash_consistent, maglev and hash_bounded hash: $remote_addr, $request_uri, $uri,
 	// $host, $http_NAME (a header field), $arg_NAME (a query parameter) or
 	// $cookie_NAME.
 	HashKey string `yaml:"hash_key"`
 	// peak_ewma: time in which the latency that was seen of a server loses its
 	// weight (1/e of it is left). Longer keeps off a slow server longer.
 	EWMADecay time.Duration `yaml:"ewma_decay" min:"1ms"`
+	// weighted_least_request: how much requests in flight count; 1 halves the
+	// weight of a server that has one, more comes nearer to least_conn.
+	RequestBias float64 `yaml:"request_bias" min:"0.01" max:"10"`
+	// hash_bounded: what a server may have in flight, as a multiple of its part
+	// of all. Nearer to 1 spreads popular keys sooner and moves more of them.
+	HashBound float64 `yaml:"hash_bound" min:"1" max:"100"`
 	// When a suspicious update (empty, or most servers gone at once) is
 	// believed: default asks Consul once more, upsync does as nginx-upsync
 	// (all but an empty list), strict obeys to the letter.

@@ -130,7 +130,7 @@ func engineConfig(g *configs.Gateway) engine.Config {
 func poolSettings(u *configs.Upstream) *upstream.Settings {
 	return &upstream.Settings{
 		Balance: u.Balance, HashKey: u.HashKey, Prepare: balance.Prepare(u.Balance),
-		Tuning:         upstream.Tuning{Decay: u.EWMADecay},
+		Tuning:         upstream.Tuning{Decay: u.EWMADecay, Bias: u.RequestBias, Bound: u.HashBound},
 		ConnectTimeout: u.ConnectTimeout, SendTimeout: u.SendTimeout, ReadTimeout: u.ReadTimeout,
 		Keepalive: u.Keepalive, KeepaliveTimeout: u.KeepaliveTimeout, KeepaliveRequests: u.KeepaliveRequests,
 		Pipeline: u.Pipeline, PipelineSlow: u.PipelineSlow,

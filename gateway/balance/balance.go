@@ -8,6 +8,9 @@
 // is shared by all loops. It does no I/O, reads no clock and starts no
 // goroutine.
 //
+// The policies that nginx has not (peak_ewma, weighted_least_request, maglev,
+// hash_bounded) cite what they follow.
+//
 // A Picker belongs to one event loop. Prepare builds what is costly (a hash
 // ring) once a snapshot, on the goroutine that applies it, so that loops only
 // swap it in.
@@ -28,6 +31,10 @@ const (
 	Hash           = "hash"            // key modulo weights, nginx "hash KEY"
 	HashConsistent = "hash_consistent" // ketama ring, nginx "hash KEY consistent"
 	PeakEWMA       = "peak_ewma"       // the better of two by latency and requests in flight
+	Maglev         = "maglev"          // lookup table of equal parts
+	HashBounded    = "hash_bounded"    // hash_consistent, no server far above its part
+
+	WeightedLeastRequest = "weighted_least_request" // round robin by weight for requests in flight
 )
 
 // Request is what a choice depends on.
@@ -76,7 +83,10 @@ type Observer interface {
 
 // Policies lists the names New knows, the default first.
 func Policies() []string {
-	return []string{RoundRobin, LeastConn, RandomTwo, Hash, HashConsistent, PeakEWMA}
+	return []string{
+		RoundRobin, LeastConn, RandomTwo, Hash, HashConsistent,
+		PeakEWMA, WeightedLeastRequest, Maglev, HashBounded,
+	}
 }
 
 // New returns a picker of that policy for loop (from 0) of loops. Loops start
@@ -118,22 +128,35 @@ func newChooser(policy string, t upstream.Tuning) chooser {
 		return &hashConsistent{}
 	case PeakEWMA:
 		return newPeakEWMA(t.Decay)
+	case WeightedLeastRequest:
+		return newLeastRequest(t.Bias)
+	case Maglev:
+		return &maglev{}
+	case HashBounded:
+		return newHashBounded(t.Bound)
 	}
 	return nil
 }
 
 // Keyed reports whether the policy chooses by Request.Key.
 func Keyed(policy string) bool {
-	return policy == Hash || policy == HashConsistent
+	switch policy {
+	case Hash, HashConsistent, Maglev, HashBounded:
+		return true
+	}
+	return false
 }
 
 // Prepare returns what builds Snapshot.Prepared for that policy, nil if the
 // policy prepares nothing. Set it as Settings.Prepare.
 func Prepare(policy string) func(*upstream.Snapshot) any {
-	if policy != HashConsistent {
-		return nil
+	switch policy {
+	case HashConsistent, HashBounded:
+		return func(snap *upstream.Snapshot) any { return newRing(snap) }
+	case Maglev:
+		return func(snap *upstream.Snapshot) any { return newTable(snap) }
 	}
-	return func(snap *upstream.Snapshot) any { return newRing(snap) }
+	return nil
 }
 
 // chooser is the part of a picker that differs between policies.

@@ -93,7 +93,8 @@ func TestNewSaysWhatIsAllowed(t *testing.T) {
 		}
 	}
 	for _, policy := range Policies() {
-		if (Prepare(policy) != nil) != (policy == HashConsistent) {
+		prepares := Keyed(policy) && policy != Hash
+		if (Prepare(policy) != nil) != prepares {
 			t.Errorf("Prepare(%s) is nil: %v", policy, Prepare(policy) == nil)
 		}
 	}
@@ -237,7 +238,7 @@ func TestLoopsStartAtDifferentServers(t *testing.T) {
 		"backups": {backup(server('x', 1)), server('a', 2), server('b', 1), server('c', 1), server('d', 7)},
 	}
 	for name, specs := range sets {
-		for _, policy := range []string{RoundRobin, LeastConn, Hash, HashConsistent} {
+		for _, policy := range []string{RoundRobin, LeastConn, Hash, HashConsistent, Maglev, HashBounded} {
 			pool := newPool(policy, specs...)
 			seen := map[string]bool{}
 			for loop := range 4 {
@@ -265,7 +266,7 @@ func TestEqualLoopsNeverMeet(t *testing.T) {
 }
 
 func TestHashIsTheSameInAllLoops(t *testing.T) {
-	for _, policy := range []string{Hash, HashConsistent} {
+	for _, policy := range []string{Hash, HashConsistent, Maglev, HashBounded} {
 		pool := newPool(policy, server('a', 3), server('b', 1), down(server('c', 4)), server('d', 2), server('e', 1))
 		var pickers []Picker
 		for loop := range 3 {

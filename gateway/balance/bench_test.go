@@ -18,11 +18,22 @@ func manySpecs(n int) []upstream.Spec {
 	return specs
 }
 
-func BenchmarkPick(b *testing.B) {
+// BenchmarkPick is with nothing in flight, BenchmarkPickLoaded with a few
+// requests at each server and latencies known.
+func BenchmarkPick(b *testing.B) { benchmarkPick(b, 0) }
+
+func BenchmarkPickLoaded(b *testing.B) { benchmarkPick(b, 3) }
+
+func benchmarkPick(b *testing.B, flying int64) {
 	for _, policy := range Policies() {
 		for _, n := range []int{10, 1000} {
 			b.Run(fmt.Sprintf("%s/%d", policy, n), func(b *testing.B) {
 				f := newFixture(b, policy, manySpecs(n)...)
+				for i := range f.pool.Load().Entries {
+					e := &f.pool.Load().Entries[i]
+					e.Inflight.Store(flying)
+					e.Latency.Observe(int64(10*time.Millisecond), second/2, upstream.DefaultDecay)
+				}
 				req := &Request{Now: second, Key: []byte("0123456789abcdef")}
 				b.ReportAllocs()
 				for i := 0; b.Loop(); i++ {
@@ -52,8 +63,14 @@ func BenchmarkUpdate(b *testing.B) {
 }
 
 func BenchmarkPrepare(b *testing.B) {
-	snap := newPool(HashConsistent, manySpecs(45)...).Load()
-	for b.Loop() {
-		Prepare(HashConsistent)(snap)
+	for _, policy := range []string{HashConsistent, Maglev} {
+		for _, n := range []int{45, 1000} {
+			b.Run(fmt.Sprintf("%s/%d", policy, n), func(b *testing.B) {
+				snap := newPool(policy, manySpecs(n)...).Load()
+				for b.Loop() {
+					Prepare(policy)(snap)
+				}
+			})
+		}
 	}
 }

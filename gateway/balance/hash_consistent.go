@@ -14,9 +14,7 @@ import (
 type hashConsistent struct {
 	primary *group
 	ring    *ring
-	// named holds the peers of each name of the ring. There is more than one
-	// if a hostname resolved to several addresses.
-	named [][]*peer
+	named   [][]*peer // of each name of the ring
 }
 
 func (p *hashConsistent) update(s *servers, snap *upstream.Snapshot) {
@@ -25,12 +23,7 @@ func (p *hashConsistent) update(s *servers, snap *upstream.Snapshot) {
 	if !ok {
 		ring = newRing(snap)
 	}
-	p.ring = ring
-	p.named = make([][]*peer, len(ring.names))
-	for i, c := range s.primary.order {
-		n := ring.nameOf[i]
-		p.named[n] = append(p.named[n], c)
-	}
+	p.ring, p.named = ring, ring.peers(p.primary)
 }
 
 func (p *hashConsistent) choose(g *group, r *Request) *peer {

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"slices"
-	"strings"
 
 	"spillway/gateway/upstream"
 )
@@ -20,9 +19,8 @@ const (
 // ring is nginx's ketama ring of the primaries of a snapshot. It is built
 // once and shared by all loops.
 type ring struct {
-	points []point  // by rising hash, no hash twice
-	names  []string // what was hashed, each once
-	nameOf []int    // index into names of each primary, in snapshot order
+	nameSet
+	points []point // by rising hash, no hash twice
 }
 
 // point is a hash in the upper half and an index into names in the lower, so
@@ -36,25 +34,8 @@ func (p point) name() uint32           { return uint32(p) }
 
 // newRing builds the ring for snap (ngx_http_upstream_update_chash).
 func newRing(snap *upstream.Snapshot) *ring {
-	r := &ring{}
-	index := map[string]int{}
-	var weights []int // of each primary
-	for i := range snap.Entries {
-		spec := &snap.Entries[i].Spec
-		if spec.Backup {
-			continue
-		}
-		name := serverName(spec)
-		n, known := index[name]
-		if !known {
-			n = len(r.names)
-			index[name] = n
-			r.names = append(r.names, name)
-		}
-		r.nameOf = append(r.nameOf, n)
-		weights = append(weights, max(1, spec.Weight))
-	}
-	counts := pointCounts(r.nameOf, weights, len(r.names))
+	r := &ring{nameSet: newNames(snap)}
+	counts := pointCounts(r.weights)
 	for n, name := range r.names {
 		r.points = appendPoints(r.points, uint32(n), name, counts[n])
 	}
@@ -64,17 +45,15 @@ func newRing(snap *upstream.Snapshot) *ring {
 
 // pointCounts returns how many points each name gets. Servers of one name
 // have the same points, so the heaviest decides.
-func pointCounts(nameOf, weights []int, names int) []int {
-	counts := make([]int, names)
-	total := 0
-	for i, n := range nameOf {
-		more := max(0, weights[i]-counts[n])
-		counts[n] += more
-		total += more
+func pointCounts(weights []int64) []int {
+	counts := make([]int, len(weights))
+	total := int64(0)
+	for _, w := range weights {
+		total += w
 	}
-	for n, w := range counts {
+	for n, w := range weights {
 		if total <= maxPoints/pointsPerWeight {
-			counts[n] = w * pointsPerWeight
+			counts[n] = int(w) * pointsPerWeight
 		} else {
 			counts[n] = max(1, int(float64(w)/float64(total)*maxPoints))
 		}
@@ -109,26 +88,4 @@ func (r *ring) sort() {
 func (r *ring) find(hash uint32) int {
 	at, _ := slices.BinarySearch(r.points, newPoint(hash, 0))
 	return at
-}
-
-// serverName is the server as nginx's configuration would name it: by
-// hostname if it has one, which keeps keys in place when its address changes.
-func serverName(spec *upstream.Spec) string {
-	if spec.Host == "" {
-		return spec.Addr
-	}
-	if at := strings.LastIndexByte(spec.Addr, ':'); at >= 0 {
-		return spec.Host + spec.Addr[at:]
-	}
-	return spec.Host
-}
-
-func splitName(name string) (host, port string) {
-	if path, ok := strings.CutPrefix(name, "unix:"); ok {
-		return path, ""
-	}
-	if at := strings.LastIndexByte(name, ':'); at >= 0 {
-		return name[:at], name[at+1:]
-	}
-	return name, ""
 }

@@ -44,18 +44,20 @@ func TestPointsFollowWeights(t *testing.T) {
 }
 
 func TestHugeWeightsAreScaledTogether(t *testing.T) {
-	got := pointCounts([]int{0, 1, 2}, []int{math.MaxInt32, 1 << 30, 1}, 3)
+	got := pointCounts([]int64{math.MaxInt32, 1 << 30, 1})
 	if sum := got[0] + got[1] + got[2]; sum > maxPoints+3 || sum < maxPoints-3 || got[0]/2-got[1] > 1 || got[2] != 1 {
 		t.Errorf("%v of %d", got, maxPoints)
 	}
 	// The heaviest ring that is still nginx's.
 	most := maxPoints / pointsPerWeight
-	if diff := cmp.Diff([]int{160 * (most - 1), 160}, pointCounts([]int{0, 1}, []int{most - 1, 1}, 2)); diff != "" {
+	if diff := cmp.Diff([]int{160 * (most - 1), 160}, pointCounts([]int64{int64(most) - 1, 1})); diff != "" {
 		t.Error(diff)
 	}
 	// Addresses of one name share their points.
-	if diff := cmp.Diff([]int{3 * 160}, pointCounts([]int{0, 0}, []int{2, 3}, 1)); diff != "" {
-		t.Error(diff)
+	one, two := server('a', 2), server('a', 3)
+	two.Addr = "10.9.9.9:80"
+	if r := ringOf(one, two); len(r.points) != 3*160 {
+		t.Errorf("%d points of one name with weights 2 and 3", len(r.points))
 	}
 }
 

@@ -29,8 +29,11 @@ func (c *peer) inflight() int64 { return c.entry.Inflight.Load() }
 
 // advance takes part in one round of the smooth weighted round robin and
 // returns what the chosen one has to pay for this peer.
-func (c *peer) advance() int64 {
-	paid := c.effective
+func (c *peer) advance() int64 { return c.advanceBy(1) }
+
+// advanceBy is advance with a weight that many times as high.
+func (c *peer) advanceBy(factor int64) int64 {
+	paid := c.effective * factor
 	c.current += paid
 	if c.effective < c.weight {
 		c.effective++

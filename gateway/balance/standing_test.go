@@ -65,7 +65,7 @@ func TestBackupsServeForBarredPrimaries(t *testing.T) {
 // of what it gets when it serves fully.
 func TestSlowStartScalesTheLoad(t *testing.T) {
 	const n = 20000
-	for _, policy := range []string{RoundRobin, LeastConn, RandomTwo} {
+	for _, policy := range []string{RoundRobin, LeastConn, RandomTwo, WeightedLeastRequest} {
 		for _, share := range []int{1, 26, 64, 128, 200} {
 			f := newFixture(t, policy, server('a', 2), server('b', 2), server('c', 2), server('n', 2))
 			f.stand("n", upstream.Standing(0).WithShare(share))
@@ -92,7 +92,7 @@ func TestSlowStartFailsNobody(t *testing.T) {
 }
 
 func TestHashedKeysMoveWithTheShare(t *testing.T) {
-	for _, policy := range []string{Hash, HashConsistent} {
+	for _, policy := range []string{Hash, HashConsistent, Maglev, HashBounded} {
 		f := newFixture(t, policy, server('a', 1), server('b', 1), server('c', 1))
 		home := f.picks(1)
 		f.stand(home, upstream.Standing(0).WithShare(upstream.FullShare/4))

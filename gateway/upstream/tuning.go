@@ -8,8 +8,8 @@ type Tuning struct {
 	// Decay is the time in which peak_ewma forgets an answer (1/e of it is
 	// left), DefaultDecay if 0.
 	Decay time.Duration
-	// Bias is the power of weighted_least_request, from 0 (requests in flight
-	// do not count) up.
+	// Bias is the power of weighted_least_request, DefaultBias if 0. Near 0
+	// requests in flight do not count.
 	Bias float64
 	// Bound is what a server may have in flight with hash_bounded, as a
 	// multiple of its part of all; at least 1, DefaultBound if 0.
