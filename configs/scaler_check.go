@@ -142,8 +142,12 @@ func (k *scalerChecker) provider(path, name string, p *ScalerProvider) {
 	case "aliyun":
 		k.kinds(path+".offerings", p.Offerings)
 		k.aliyun(path+".aliyun", &p.Aliyun)
-	case "openstack", "hetzner":
+	case "openstack":
 		k.kinds(path+".offerings", p.Offerings)
+		k.openstack(path+".openstack", &p.OpenStack)
+	case "hetzner":
+		k.kinds(path+".offerings", p.Offerings)
+		k.hetzner(path+".hetzner", &p.Hetzner)
 	}
 	for i := range p.Hosts {
 		k.host(item(path+".hosts", i), &p.Hosts[i])
@@ -161,6 +165,8 @@ func (k *scalerChecker) unusedKeys(path string, p *ScalerProvider) {
 		{"offerings", len(p.Offerings) > 0, []string{"local", "sim", "ec2", "aliyun", "openstack", "hetzner"}},
 		{"ec2", p.EC2.Region != "", []string{"ec2"}},
 		{"aliyun", p.Aliyun.Region != "", []string{"aliyun"}},
+		{"openstack", p.OpenStack.Image != "", []string{"openstack"}},
+		{"hetzner", p.Hetzner.Image != "", []string{"hetzner"}},
 		{"command", len(p.Command) > 0, []string{"exec"}},
 		{"env", len(p.Env) > 0, []string{"exec"}},
 		{"dockerd", p.Dockerd != "", []string{"local"}},

@@ -42,6 +42,10 @@ type ScalerProvider struct {
 	EC2 ScalerEC2 `yaml:"ec2"`
 	// aliyun: the account, and what machines are made of.
 	Aliyun ScalerAliyun `yaml:"aliyun"`
+	// openstack: the project, and what machines are made of.
+	OpenStack ScalerOpenStack `yaml:"openstack"`
+	// hetzner: the project, and what machines are made of.
+	Hetzner ScalerHetzner `yaml:"hetzner"`
 }
 
 // ScalerHost is a host of the static driver.

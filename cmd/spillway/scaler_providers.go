@@ -89,6 +89,10 @@ func newDriver(ctx context.Context, c *configs.Scaler, name string, p *configs.S
 		return newEC2(name, p)
 	case "aliyun":
 		return newAliyun(ctx, c, name, p)
+	case "openstack":
+		return newOpenStack(name, p)
+	case "hetzner":
+		return newHetzner(name, p)
 	}
 	return nil, fmt.Errorf("unknown driver %q", p.Driver)
 }

@@ -112,6 +112,8 @@ var Rules = []Rule{
 			"github.com/containerd/":       {"scaler/docker"},
 			"github.com/distribution/":     {"scaler/docker"},
 			"github.com/aws/":              {"scaler/cloud/ec2", "scaler/cloud/cloudfake"},
+			"github.com/gophercloud/":      {"scaler/cloud/openstack"},
+			"github.com/hetznercloud/":     {"scaler/cloud/hetzner"},
 			"github.com/prometheus/":       {"gateway/metrics", "upsync/metrics", "scaler/metrics"},
 			"github.com/goccy/go-yaml":     {"configs", "cmd/...", "bench/scenario"},
 			"github.com/spf13/pflag":       {"configs", "cmd/..."},
