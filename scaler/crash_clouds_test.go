@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"spillway/scaler/cloud"
+	"spillway/scaler/cloud/aliyun"
 	"spillway/scaler/cloud/cloudfake"
 	"spillway/scaler/cloud/ec2"
 )
@@ -19,6 +20,15 @@ func frontedClouds() map[string]func(testing.TB, *world) (cloud.Driver, error) {
 			return ec2.New(ec2.Options{
 				Region: "us-east-1", Image: "ami-1", Kinds: []ec2.Kind{{Type: "c2", PriceHour: 0.1}}, ListLag: quick().ListLag,
 				Now: w.clock.Now, Getenv: func(name string) string { return env[name] },
+			})
+		},
+		"aliyun": func(t testing.TB, w *world) (cloud.Driver, error) {
+			url := cloudfake.New(t, w.cloud, cloudfake.Options{Now: w.clock.Now}).Aliyun()
+			env := map[string]string{"ALIBABA_CLOUD_ACCESS_KEY_ID": cloudfake.AliyunKeyID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": cloudfake.AliyunKeySecret}
+			return aliyun.New(aliyun.Options{
+				Region: cloudfake.AliyunRegion, Endpoint: url, Image: "m-1", Kinds: []aliyun.Kind{{Type: "c2"}},
+				VSwitches: map[string]string{"a": "vsw-a", "b": "vsw-b"}, Now: w.clock.Now,
+				Credentials: aliyun.CredentialOptions{Getenv: func(name string) string { return env[name] }},
 			})
 		},
 	}

@@ -167,11 +167,11 @@ func TestDocumentedList(t *testing.T) {
 	made := time.Date(2017, 12, 10, 4, 4, 0, 0, time.UTC)
 	want := []cloud.Machine{
 		{
-			ID: "i-bp67acfmxazb4p****", Name: "InstanceNameTest", Type: "ecs.g5.large", Zone: "cn-hangzhou-g", State: cloud.Running,
+			ID: "i-bp67acfmxazb4p****", Type: "ecs.g5.large", Zone: "cn-hangzhou-g", State: cloud.Running,
 			Address: "172.17.0.4", Created: made, Tags: map[string]string{"spillway-cluster": "prod", "TestKey": "TestValue"},
 		},
 		{
-			ID: "i-bp1j9bd2ae4vqhti****", Name: "spot", Type: "ecs.g5.large", Zone: "cn-hangzhou-g", State: cloud.Stopping,
+			ID: "i-bp1j9bd2ae4vqhti****", Type: "ecs.g5.large", Zone: "cn-hangzhou-g", State: cloud.Stopping,
 			Created: made, Spot: true, Tags: tags,
 		},
 	}

@@ -14,7 +14,6 @@ import (
 // instance is what DescribeInstances says of a machine.
 type instance struct {
 	InstanceID      string `json:"InstanceId"`
-	InstanceName    string
 	InstanceType    string
 	ZoneID          string `json:"ZoneId"`
 	Status          string
@@ -114,10 +113,12 @@ func (d *Driver) confirm(ctx context.Context, op string, params url.Values, n in
 	return err
 }
 
+// machine has no name: ECS gives each a host name of its own choice, and what
+// we name it (InstanceName) is for people alone.
 func (d *Driver) machine(i *instance) cloud.Machine {
 	state, reason := i.state()
 	m := cloud.Machine{
-		ID: i.InstanceID, Name: i.InstanceName, Type: i.InstanceType, Zone: i.ZoneID,
+		ID: i.InstanceID, Type: i.InstanceType, Zone: i.ZoneID,
 		State: state, Reason: reason, Address: i.address(d.o.PublicMbit > 0), Created: moment(i.CreationTime),
 		Spot: strings.HasPrefix(i.SpotStrategy, "Spot"), Tags: map[string]string{},
 	}
