@@ -89,6 +89,7 @@ func (m *member) layered(st *Status) {
 	if !m.up.Flap.On() {
 		return
 	}
+	st.flap = m.up.Flap
 	now := m.s.opts.Now()
 	for addr, p := range m.ops.flaps {
 		st.Flaps[addr] = m.up.Flap.Decayed(p, now)

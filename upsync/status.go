@@ -93,7 +93,12 @@ type Status struct {
 	// as listed.
 	Leaving map[string]time.Time
 	Flaps   map[string]Penalty
+
+	flap Flap
 }
+
+// Reuse is when a suppressed server of Flaps comes back if it flaps no more.
+func (s *Status) Reuse(addr string) time.Time { return s.flap.ReuseAt(s.Flaps[addr]) }
 
 // keptDecisions is how many decisions of an upstream are remembered.
 const keptDecisions = 64

@@ -108,6 +108,9 @@ func (s *server) adminOptions() *admin.Options {
 			Decisions: func(name string) []admin.Decision { return decisions(s.syncer, name) },
 			Reload:    s.reload,
 			Config:    s.effective,
+			Operate:   s.operate,
+			Orders:    s.orders,
+			History:   s.history,
 		},
 	}
 }

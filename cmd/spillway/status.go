@@ -39,6 +39,7 @@ func (s *server) inTraffic(p *upstream.Pool, snap *upstream.Snapshot, took time.
 	if s.live != nil {
 		s.live(p, snap, took)
 	}
+	go s.syncer.Served(p.Name, snap.Version, time.Now()) // this is a loop, and a reload may hold the syncer
 	at := snap.Meta.At
 	s.mu.Lock()
 	defer s.mu.Unlock()

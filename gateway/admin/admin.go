@@ -192,6 +192,9 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	if !s.allow(ctx, r) {
+		if r.access == write {
+			s.noteRefused(ctx)
+		}
 		return
 	}
 	r.serve(ctx)

@@ -38,10 +38,13 @@ func (r route) methods() string {
 const (
 	upstreamsPath = "/api/v1/upstreams/"
 	capacityPath  = "/capacity" // behind an upstream's
+	historyPath   = "/history"  // behind an upstream's
 	pprofPath     = "/debug/pprof/"
 
 	// anyCapacity stands in the table for that of every upstream.
 	anyCapacity = upstreamsPath + "NAME" + capacityPath
+	anyHistory  = upstreamsPath + "NAME" + historyPath
+	anyOrder    = upstreamsPath + "NAME/drain" // and the other actions
 )
 
 // table lists what is served. A path that ends in a slash stands for
@@ -60,6 +63,8 @@ func (s *Server) table() map[string]route {
 		"/api/v1/signals":   {read, s.signals, "what upstreams saw each second; ?since=MS&upstream=NAME"},
 		upstreamsPath:       {read, s.upstream, "one upstream: every server, its state and why"},
 		anyCapacity:         {write, s.announce, "POST: capacity that is ordered for an upstream"},
+		anyOrder:            {write, s.order, "POST, and .../" + strings.Join(actions[1:], ", .../") + ": overrides of operators"},
+		anyHistory:          {read, s.history, "the last decisions about an upstream"},
 		pprofPath:           {read, s.pprof, "profiles"},
 	}
 	if s.views.Metrics != nil {
@@ -75,6 +80,12 @@ func (s *Server) find(path string, post bool) (route, bool) {
 	}
 	if post && strings.HasPrefix(path, upstreamsPath) && strings.HasSuffix(path, capacityPath) {
 		return s.routes[anyCapacity], true
+	}
+	if post && isOrder(path) {
+		return s.routes[anyOrder], true
+	}
+	if !post && strings.HasPrefix(path, upstreamsPath) && strings.HasSuffix(path, historyPath) {
+		return s.routes[anyHistory], true
 	}
 	for _, below := range []string{upstreamsPath, pprofPath} {
 		if strings.HasPrefix(path, below) {
@@ -106,7 +117,7 @@ func (s *Server) index(ctx *fasthttp.RequestCtx) {
 	b.WriteString("<!doctype html><title>spillway</title><h1>spillway</h1><ul>\n")
 	for _, p := range paths {
 		name := `<a href="` + p + `">` + p + `</a>`
-		if s.routes[p].access == write || p == upstreamsPath {
+		if s.routes[p].access == write || strings.HasPrefix(p, upstreamsPath) {
 			name = p // nothing a click could show
 		}
 		b.WriteString("<li>" + name + " " + s.routes[p].about + "\n")

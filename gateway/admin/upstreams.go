@@ -42,6 +42,7 @@ type detail struct {
 	Capacity       *Capacity  `json:"capacity,omitempty"` // announced
 	// Panic says that too few servers are admitted, so that all are.
 	Panic     bool       `json:"panic,omitempty"`
+	Overrides Orders     `json:"overrides"`
 	Servers   []server   `json:"servers"`
 	Decisions []Decision `json:"decisions"`
 }
@@ -75,6 +76,12 @@ type server struct {
 	MaxFails           int     `json:"max_fails"`
 	FailTimeoutSeconds float64 `json:"fail_timeout_seconds"`
 	Health             *health `json:"health,omitempty"` // nil while nobody watches
+	// Overrides are orders of operators about it. Flapping is what is held
+	// against one that comes and goes, LeavesAt when one goes that its source
+	// does not list any more.
+	Overrides []Standing `json:"overrides,omitempty"`
+	Flapping  *Flapping  `json:"flapping,omitempty"`
+	LeavesAt  *time.Time `json:"leaves_at,omitempty"`
 }
 
 func (s *Server) upstreams(ctx *fasthttp.RequestCtx) {
@@ -139,7 +146,7 @@ func (s *Server) describe(p *upstream.Pool) detail {
 		Name: p.Name, Balance: p.Settings().Balance, Version: snap.Version,
 		SnapshotSource: snap.Meta.Source, SnapshotIndex: snap.Meta.Index, SnapshotAt: known(snap.Meta.At),
 		Degraded: info.Degraded, Sync: describeSync(info), Panic: snap.Panicking(),
-		Servers: make([]server, 0, len(snap.Entries)), Decisions: []Decision{},
+		Servers: make([]server, 0, len(snap.Entries)), Decisions: []Decision{}, Overrides: s.views.orders(p.Name),
 	}
 	if out.Sync.Source == "" {
 		out.Sync.Source = snap.Meta.Source
@@ -149,7 +156,9 @@ func (s *Server) describe(p *upstream.Pool) detail {
 	}
 	now := s.views.now()
 	for i := range snap.Entries {
-		out.Servers = append(out.Servers, describeServer(&snap.Entries[i], now))
+		one := describeServer(&snap.Entries[i], now)
+		out.Overrides.of(&one, &snap.Entries[i].Spec)
+		out.Servers = append(out.Servers, one)
 	}
 	if s.views.Decisions != nil {
 		out.Decisions = append(out.Decisions, s.views.Decisions(p.Name)...)

@@ -37,6 +37,12 @@ type Views struct {
 	// Announced what was announced for it and did not expire: nil for nothing.
 	Announce  func(upstream string, ordered float64, eta time.Time)
 	Announced func(upstream string) *Capacity
+	// Operate carries out an order about an upstream; its error may be a
+	// *Refusal. Orders returns those that hold, History the last decisions,
+	// newest first.
+	Operate func(upstream string, o Order) (Done, error)
+	Orders  func(upstream string) Orders
+	History func(upstream string) []Event
 }
 
 // Capacity is what was announced for an upstream.
