@@ -66,7 +66,7 @@ func leaves(v reflect.Value, path string) (all []string) {
 			}
 		}
 		return all
-	case v.Kind() == reflect.Map:
+	case v.Kind() == reflect.Map && v.Type().Elem() == reflect.TypeFor[configs.Upstream]():
 		return leaves(v.MapIndex(reflect.ValueOf("web")), path+".web")
 	case v.Kind() == reflect.Slice && v.Type().Elem() == reflect.TypeFor[configs.Route]():
 		return leaves(v.Index(0), path+".0")
@@ -106,6 +106,11 @@ func another(v reflect.Value, name string) error {
 		*x = append(*x, configs.ServerLine{Addr: "127.0.0.1:1", Weight: 1})
 	case *[]string:
 		*x = []string{"http_503"}
+		if name == "Status" {
+			*x = []string{"503"}
+		}
+	case *map[string]string:
+		*x = map[string]string{"x-probe": "yes"}
 	case *time.Duration:
 		*x += time.Second
 	default:
@@ -128,6 +133,8 @@ func anotherScalar(v reflect.Value, name string) error {
 		v.SetInt(v.Int() + 7)
 	case reflect.Bool:
 		v.SetBool(!v.Bool())
+	case reflect.Float64:
+		v.SetFloat(v.Float() + 0.25)
 	default:
 		return fmt.Errorf("a kind of value this test does not know: %v", v.Type())
 	}
