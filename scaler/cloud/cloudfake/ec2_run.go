@@ -78,6 +78,7 @@ func (e *EC2) createRequest(ctx context.Context, form url.Values) (r cloud.Creat
 		r.Names = append(r.Names, fmt.Sprintf("%s-%d", r.Tags["Name"], i))
 	}
 	r.Zone, err = e.zoneOf(ctx, form)
+	r.Token += "@" + r.Zone // worth its zone, whatever the cloud behind makes of tokens
 	return r, err
 }
 
