@@ -49,6 +49,9 @@ type ScalerAliyun struct {
 	// Above 0 machines get a public address with so much bandwidth, and are
 	// reached by it; otherwise they are reached by their private one.
 	PublicMbit int `yaml:"public_mbit" min:"0" max:"200"`
+	// A machine's metadata is told only to those who take a token first. Its
+	// image needs cloud-init 23.2.2 or later, or it never gets its user data.
+	HardenedMetadata bool `yaml:"hardened_metadata"`
 	// Most that an hour of a spot machine may cost; 0 takes the market's price.
 	SpotLimit float64 `yaml:"spot_limit" min:"0"`
 	// The cloud releases machines by itself so long after they were made or

@@ -32,7 +32,7 @@ func aliyunOptions(p *configs.ScalerProvider) aliyun.Options {
 		Credentials: aliyun.CredentialOptions{Profile: a.Profile, RoleARN: a.RoleARN, ExternalID: a.ExternalID, STS: a.STSEndpoint},
 		Image:       a.Image, LaunchTemplate: a.LaunchTemplate, SecurityGroups: a.SecurityGroups, VSwitches: a.VSwitches,
 		KeyPair: a.KeyPair, RAMRole: a.RAMRole, DiskType: a.DiskType, DiskGiB: a.DiskGiB, PublicMbit: a.PublicMbit,
-		SpotLimit: a.SpotLimit, ReleaseAfter: a.ReleaseAfter,
+		Hardened: a.HardenedMetadata, SpotLimit: a.SpotLimit, ReleaseAfter: a.ReleaseAfter,
 	}
 	for _, k := range p.Offerings {
 		o.Kinds = append(o.Kinds, aliyun.Kind{

@@ -84,7 +84,7 @@ func (d *Driver) runInstances(r *cloud.CreateRequest) (url.Values, error) {
 		"InstanceType": {r.Type}, "InstanceChargeType": {"PostPaid"}, "IoOptimized": {"optimized"},
 		"Amount": {strconv.Itoa(r.Count)}, "MinAmount": {"1"},
 		"ClientToken": {r.Token}, "InstanceName": {instanceName(r.Names)},
-		"SpotStrategy": {"NoSpot"}, "HttpTokens": {"required"},
+		"SpotStrategy": {"NoSpot"},
 	}
 	if r.Count > 1 {
 		p.Set("UniqueSuffix", "true")
@@ -123,6 +123,9 @@ func (d *Driver) launch(p url.Values) {
 	}
 	if d.o.DiskGiB > 0 {
 		p.Set("SystemDisk.Size", strconv.Itoa(d.o.DiskGiB))
+	}
+	if d.o.Hardened {
+		p.Set("HttpTokens", "required")
 	}
 	if d.o.PublicMbit > 0 {
 		p.Set("InternetMaxBandwidthOut", strconv.Itoa(d.o.PublicMbit))

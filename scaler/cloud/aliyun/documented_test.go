@@ -94,7 +94,7 @@ func TestRunInstancesRequest(t *testing.T) {
 		"Action": {"RunInstances"}, "RegionId": {"cn-hangzhou"}, "ZoneId": {"cn-hangzhou-e"}, "VSwitchId": {"vsw-e"},
 		"ImageId": {"m-bp1"}, "InstanceType": {"ecs.g5.large"}, "InstanceChargeType": {"PostPaid"}, "IoOptimized": {"optimized"},
 		"Amount": {"2"}, "MinAmount": {"1"}, "ClientToken": {"0b3b7ce49a4acf74ac62a85f7a7b678e"},
-		"InstanceName": {"web-1-"}, "UniqueSuffix": {"true"}, "SpotStrategy": {"NoSpot"}, "HttpTokens": {"required"},
+		"InstanceName": {"web-1-"}, "UniqueSuffix": {"true"}, "SpotStrategy": {"NoSpot"},
 		"SecurityGroupIds.1": {"sg-1"}, "SecurityGroupIds.2": {"sg-2"}, "KeyPairName": {"ops"}, "RamRoleName": {"web"},
 		"SystemDisk.Category": {"cloud_essd"}, "SystemDisk.Size": {"40"}, "UserData": {"IyEvYmluL3NoCg=="},
 		"Tag.1.Key": {"spillway-cluster"}, "Tag.1.Value": {"prod"}, "Tag.2.Key": {"spillway-order"}, "Tag.2.Value": {"web-1"},
@@ -128,9 +128,9 @@ func TestRunInstancesVariants(t *testing.T) {
 			want:   map[string]string{"SpotStrategy": "SpotWithPriceLimit", "SpotPriceLimit": "0.25"},
 		},
 		"template and public address": {
-			change: func(o *aliyun.Options) { o.Image, o.LaunchTemplate, o.PublicMbit = "", "lt-1", 5 },
+			change: func(o *aliyun.Options) { o.Image, o.LaunchTemplate, o.PublicMbit, o.Hardened = "", "lt-1", 5, true },
 			want: map[string]string{
-				"ImageId": "", "LaunchTemplateId": "lt-1", "InternetMaxBandwidthOut": "5", "InternetChargeType": "PayByTraffic",
+				"ImageId": "", "LaunchTemplateId": "lt-1", "HttpTokens": "required", "InternetMaxBandwidthOut": "5", "InternetChargeType": "PayByTraffic",
 			},
 		},
 		"backstop": {

@@ -33,6 +33,10 @@ type Options struct {
 	DiskType   string // of the system disk, such as cloud_essd; "" ECS chooses
 	DiskGiB    int    // 0: ECS chooses
 	PublicMbit int    // above 0: a public address with so much bandwidth, by which machines are reached
+	// Hardened: a machine's metadata is told to those alone who take a token
+	// first. Its image needs a cloud-init that does (23.2.2 or later), or it
+	// never gets its user data.
+	Hardened bool
 	// SpotLimit is the most that an hour of a spot machine may cost; 0: the
 	// market's price, up to that of a machine that is not spot.
 	SpotLimit float64
