@@ -33,6 +33,10 @@ type ctlVerb struct {
 
 // ctlVerbs lists them in the order in which help shows them.
 func ctlVerbs() []ctlVerb {
+	return append(scalerCtlVerbs(), upstreamVerbs()...)
+}
+
+func scalerCtlVerbs() []ctlVerb {
 	return []ctlVerb{
 		{"scaler status", "", "apps, pools of machines, orders and spend at a glance", (*ctl).status},
 		{"scaler why", "APP [--at TIME]", "why an app has its size: inputs, candidates, clamps", (*ctl).why},
@@ -65,7 +69,7 @@ type ctl struct {
 	timeout                                  time.Duration
 }
 
-// ctl asks a running scaler.
+// ctl asks a running scaler, or a gateway.
 func (t *terminal) ctl(args []string) int {
 	c := &ctl{terminal: t, console: console{os.Stdin, os.Stdout}, now: time.Now}
 	return c.dispatch(args)
@@ -110,8 +114,10 @@ func (c *ctl) ctlUsage(w io.Writer, group string) {
 		fmt.Fprintf(w, "  %-43s %s\n", strings.TrimSpace(v.words+" "+v.args), v.about)
 	}
 	fmt.Fprint(w, `
-Any scaler of the cluster will do: it sends ctl to the leader. Variables stand in for flags:
-SPILLWAY_CTL_ADDRESS, SPILLWAY_CTL_TOKEN, SPILLWAY_CTL_TOKEN_FILE, SPILLWAY_CTL_CA_FILE, SPILLWAY_CTL_OUTPUT.
+Verbs marked "gateway:" ask the admin server of one gateway (--address, 127.0.0.1:9901), the others a scaler;
+any scaler of the cluster will do: it sends ctl to the leader. Variables stand in for flags:
+SPILLWAY_CTL_GATEWAY (address of the gateway), SPILLWAY_CTL_ADDRESS (of the scaler), SPILLWAY_CTL_TOKEN,
+SPILLWAY_CTL_TOKEN_FILE, SPILLWAY_CTL_CA_FILE, SPILLWAY_CTL_OUTPUT.
 `+"`spillway ctl VERB --help`"+` lists the flags of a verb. Exit codes: 0 ok, 1 failure, 64 usage; exec and run
 end with the command's.
 `)
@@ -191,17 +197,26 @@ func (c *ctl) client() (*api.Client, error) {
 		return nil, err
 	}
 	o := api.ClientOptions{Address: c.address, Token: token, User: c.user, Timeout: c.timeout}
-	if c.caFile != "" {
-		pem, err := os.ReadFile(c.caFile)
-		if err != nil {
-			return nil, fmt.Errorf("cannot read authority: %w", err)
-		}
-		o.TLS = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
-		if !o.TLS.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("cannot read authority %q: no certificate in it", c.caFile)
-		}
+	if o.TLS, err = c.tls(); err != nil {
+		return nil, err
 	}
 	return api.NewClient(o)
+}
+
+// tls trusts the authority that was named, nil if none was.
+func (c *ctl) tls() (*tls.Config, error) {
+	if c.caFile == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(c.caFile)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read authority: %w", err)
+	}
+	cfg := &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
+	if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("cannot read authority %q: no certificate in it", c.caFile)
+	}
+	return cfg, nil
 }
 
 // token comes from a file or a variable; a flag would show it to everyone on

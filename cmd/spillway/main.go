@@ -47,7 +47,7 @@ func verbs() []verb {
 		{"config", "dump|schema", "the configuration in effect, or the JSON Schema of the file", (*terminal).config},
 		{"scaler", "[VERB]", "buy, fill, drain and give back machines as the load asks", (*terminal).scaler},
 		{"demo", "scale", "the whole loop on this machine: a spike buys capacity and gives it back", (*terminal).demo},
-		{"ctl", "VERB", "ask a running scaler: status, why, plan, scale, nodes, containers", (*terminal).ctl},
+		{"ctl", "VERB", "ask a running gateway or scaler: upstreams, drain, freeze, top; status, why, nodes", (*terminal).ctl},
 		{"bench", "[VERB]", "measure: a target, or this gateway beside other proxies", (*terminal).bench},
 		{"version", "[--json]", "which build this is", (*terminal).version},
 		{"help", "[VERB]", "this text, or the flags of a verb", (*terminal).help},
