@@ -15,14 +15,23 @@ func (k *checker) upstream(name string, u *Upstream) {
 	k.source(path, u)
 	k.unusedKeys(path, u)
 	k.health(path, u)
-	if slices.Contains([]string{"hash", "hash_consistent", "maglev", "hash_bounded"}, u.Balance) {
-		k.hashKey(path+".hash_key", u.HashKey)
-	}
+	k.balance(path, u)
 	if _, ok := u.Discovers(); ok && u.Dump != "" && !strings.Contains(u.Dump, "{name}") {
 		k.fail(path+".dump", strconv.Quote(u.Dump), "a path with {name}, since each discovered upstream has its own", "")
 	}
 	if strings.HasSuffix(u.Dump, "/") {
 		k.fail(path+".dump", strconv.Quote(u.Dump), "the path of a file", u.Dump+"{name}.conf")
+	}
+}
+
+// balance checks what policies by key ask for.
+func (k *checker) balance(path string, u *Upstream) {
+	if !slices.Contains([]string{"hash", "hash_consistent", "maglev", "hash_bounded"}, u.Balance) {
+		return
+	}
+	k.hashKey(path+".hash_key", u.HashKey)
+	if u.Subset > 0 {
+		k.fail(path+".subset", "subset with balance "+u.Balance, "subset with a policy that does not choose by hash_key", "")
 	}
 }
 

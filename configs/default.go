@@ -58,6 +58,7 @@ func DefaultUpstream(source string) Upstream {
 		EWMADecay:        10 * time.Second,
 		RequestBias:      1,
 		HashBound:        1.25,
+		SubsetIndex:      -1,
 		Trust:            "default",
 		ConnectTimeout:   5 * time.Second,
 		SendTimeout:      60 * time.Second,

@@ -67,6 +67,14 @@ type Upstream struct {
 	// hash_bounded: what a server may have in flight, as a multiple of its part
 	// of all. Nearer to 1 spreads popular keys sooner and moves more of them.
 	HashBound float64 `yaml:"hash_bound" min:"1" max:"100"`
+	// Servers that this gateway uses while one of them can be used; 0 is all.
+	// For many gateways with many servers, to save connections. Not for hash
+	// policies and maglev.
+	Subset int `yaml:"subset" min:"0"`
+	// Number of this gateway among those that use a subset, from 0 without
+	// gaps, so that each server is in as many subsets as the others; -1 makes
+	// one from the name of the computer, which does so by chance.
+	SubsetIndex int `yaml:"subset_index" min:"-1"`
 	// When a suspicious update (empty, or most servers gone at once) is
 	// believed: default asks Consul once more, upsync does as nginx-upsync
 	// (all but an empty list), strict obeys to the letter.

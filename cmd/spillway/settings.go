@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 
@@ -130,7 +131,7 @@ func engineConfig(g *configs.Gateway) engine.Config {
 func poolSettings(u *configs.Upstream) *upstream.Settings {
 	return &upstream.Settings{
 		Balance: u.Balance, HashKey: u.HashKey, Prepare: balance.Prepare(u.Balance),
-		Tuning:         upstream.Tuning{Decay: u.EWMADecay, Bias: u.RequestBias, Bound: u.HashBound},
+		Tuning:         tuning(u),
 		ConnectTimeout: u.ConnectTimeout, SendTimeout: u.SendTimeout, ReadTimeout: u.ReadTimeout,
 		Keepalive: u.Keepalive, KeepaliveTimeout: u.KeepaliveTimeout, KeepaliveRequests: u.KeepaliveRequests,
 		Pipeline: u.Pipeline, PipelineSlow: u.PipelineSlow,
@@ -140,6 +141,16 @@ func poolSettings(u *configs.Upstream) *upstream.Settings {
 			Window: u.SlowStart.Window, Aggression: u.SlowStart.Aggression, Min: u.SlowStart.Min, MaxOverload: u.SlowStart.MaxOverload,
 		},
 	}
+}
+
+// tuning is what the policy of balancing is told.
+func tuning(u *configs.Upstream) upstream.Tuning {
+	t := upstream.Tuning{Decay: u.EWMADecay, Bias: u.RequestBias, Bound: u.HashBound, Subset: u.Subset, Gateway: uint64(u.SubsetIndex)}
+	if u.SubsetIndex < 0 {
+		name, _ := os.Hostname() // without one all take the same number
+		t.Gateway = balance.SubsetNumber(name)
+	}
+	return t
 }
 
 // check is how the servers of an upstream are probed.

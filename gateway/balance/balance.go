@@ -106,6 +106,7 @@ func Tuned(policy string, t upstream.Tuning, loop, loops int) (Picker, error) {
 		return nil, fmt.Errorf("unknown balance policy %q: want one of %s", policy, strings.Join(Policies(), ", "))
 	}
 	p := picker{servers: newServers(loop, loops), chooser: c}
+	p.subset = subsetOf(policy, t)
 	if o, ok := c.(Observer); ok {
 		return &observing{picker: p, Observer: o}, nil
 	}
@@ -196,6 +197,9 @@ func (p *picker) Pick(r *Request) *upstream.Entry {
 	p.picks++
 	r.pick = p.picks
 	if e := p.pickAny(&p.primary, r); e != nil {
+		return e
+	}
+	if e := p.pickAny(&p.others, r); e != nil {
 		return e
 	}
 	return p.pickAny(&p.backup, r)

@@ -81,8 +81,11 @@ func (g *group) at(w int64) *peer {
 
 // servers is the set a picker chooses from.
 type servers struct {
-	loop, loops     int
-	primary, backup group
+	loop, loops int
+	subset      subsetting
+	// Groups are chosen from in this order. others are primaries that are not
+	// in the subset.
+	primary, others, backup group
 	// only is the server of a pool of one, nil in all others.
 	only *upstream.Entry
 
@@ -110,7 +113,8 @@ func (s *servers) rebuild(snap *upstream.Snapshot) {
 			primary = append(primary, c)
 		}
 	}
-	s.primary, s.backup = s.arrange(primary), s.arrange(backup)
+	subset, others := s.subset.split(primary)
+	s.primary, s.others, s.backup = s.arrange(subset), s.arrange(others), s.arrange(backup)
 	s.only = nil
 	if len(snap.Entries) == 1 {
 		s.only = &snap.Entries[0]
@@ -175,7 +179,7 @@ func (s *servers) first(peers []peer) int {
 
 func (s *servers) reindex() {
 	clear(s.index)
-	for _, g := range []*group{&s.primary, &s.backup} {
+	for _, g := range []*group{&s.primary, &s.others, &s.backup} {
 		for i := range g.peers {
 			s.index[g.peers[i].entry.Server] = &g.peers[i]
 		}
