@@ -42,12 +42,17 @@ func aliyunOptions(p *configs.ScalerProvider) aliyun.Options {
 	return o
 }
 
+// renewer moves the release of a cluster's machines on.
+type renewer interface {
+	Renew(ctx context.Context, tags map[string]string) (moved int, err error)
+}
+
 // renewEvery is a small part of the shortest time of release.
 const renewEvery = 30 * time.Minute
 
 // renewAliyun keeps the cluster's machines from being released while a scaler
 // runs, whether it leads or not: their time is meant for when there is none.
-func renewAliyun(ctx context.Context, d *aliyun.Driver, name, cluster string) {
+func renewAliyun(ctx context.Context, d renewer, name, cluster string) {
 	t := time.NewTicker(renewEvery)
 	defer t.Stop()
 	for {
