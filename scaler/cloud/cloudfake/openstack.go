@@ -24,6 +24,7 @@ const (
 	OpenStackRegion   = "RegionOne"
 	OpenStackAppID    = "0c4a7d0b7a7e4d0c9f6b5a3d2e1f0a9b"
 	OpenStackSecret   = "openstack-application-secret-of-a-fake"
+	OpenStackToken    = "gAAAA-token-of-before" // good for an hour
 	OpenStackImage    = "70a599e0-31e7-49b7-b260-868f441e862b"
 )
 
@@ -34,7 +35,7 @@ const openstackTokenLife = time.Hour
 // tells the URL of Keystone, without a slash at its end. Nova is in its
 // catalog.
 func (s *Server) OpenStack() string {
-	o := &openstack{Server: s, tokens: map[string]time.Time{}, built: map[string][]cloud.Machine{}, unplaced: map[string]cloud.Machine{}}
+	o := &openstack{Server: s, tokens: map[string]time.Time{OpenStackToken: s.now().Add(openstackTokenLife)}, built: map[string][]cloud.Machine{}, unplaced: map[string]cloud.Machine{}}
 	return s.listen("openstack", o.serve, o.refuse) + "/identity/v3"
 }
 

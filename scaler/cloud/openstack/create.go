@@ -1,8 +1,10 @@
 package openstack
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -46,15 +48,17 @@ func (d *Driver) Create(ctx context.Context, r cloud.CreateRequest) ([]cloud.Mac
 			ID string `json:"id"`
 		} `json:"server"`
 	}
-	err = result.ExtractInto(&made)
+	err = result.Result.ExtractInto(&made) // the whole answer, not what is under "server"
 	switch {
 	case err == nil && made.Server.ID != "":
 		return []cloud.Machine{d.ordered(&r, made.Server.ID)}, nil
 	case err == nil && made.ReservationID != "":
 		return d.reserved(ctx, nova, &r, made.ReservationID)
 	}
-	return nil, failure(cloud.Ambiguous, cloud.OpCreate, c.what, "an answer without a server")
+	return nil, &cloud.Error{Kind: cloud.Ambiguous, Op: cloud.OpCreate, What: c.what, Err: cmp.Or(err, errNoServer)}
 }
+
+var errNoServer = errors.New("an answer without a server")
 
 func (d *Driver) checkRequest(r *cloud.CreateRequest) error {
 	if err := r.Check(d.Describe()); err != nil {
