@@ -1,13 +1,14 @@
 package scaler
 
 import (
-	"os"
 	"testing"
 
 	"spillway/scaler/cloud"
 	"spillway/scaler/cloud/aliyun"
 	"spillway/scaler/cloud/cloudfake"
 	"spillway/scaler/cloud/ec2"
+	"spillway/scaler/cloud/hetzner"
+	"spillway/scaler/cloud/openstack"
 )
 
 // frontedClouds are drivers of public clouds, each in front of the simulated
@@ -31,6 +32,19 @@ func frontedClouds() map[string]func(testing.TB, *world) (cloud.Driver, error) {
 				Credentials: aliyun.CredentialOptions{Getenv: func(name string) string { return env[name] }},
 			})
 		},
+		"openstack": func(t testing.TB, w *world) (cloud.Driver, error) {
+			url := cloudfake.New(t, w.cloud, cloudfake.Options{Now: w.clock.Now}).OpenStack()
+			return openstack.New(openstack.Options{
+				Auth:  openstack.Credentials{URL: url, ApplicationID: cloudfake.OpenStackAppID, ApplicationSecret: cloudfake.OpenStackSecret},
+				Image: cloudfake.OpenStackImage, Kinds: []openstack.Kind{{Type: "c2", PriceHour: 0.1}}, ListLag: quick().ListLag,
+			})
+		},
+		"hetzner": func(t testing.TB, w *world) (cloud.Driver, error) {
+			url := cloudfake.New(t, w.cloud, cloudfake.Options{Now: w.clock.Now}).Hetzner()
+			return hetzner.New(hetzner.Options{
+				Endpoint: url, Token: cloudfake.HetznerToken, Image: "debian-13", Now: w.clock.Now, ListLag: quick().ListLag,
+			})
+		},
 	}
 }
 
@@ -38,10 +52,7 @@ func frontedClouds() map[string]func(testing.TB, *world) (cloud.Driver, error) {
 // rented machines ordered through each cloud's protocol: a few of them, each
 // fault with another crash, or all with SPILLWAY_CRASH_MATRIX.
 func TestCrashMatrixThroughProtocols(t *testing.T) {
-	cases := crashCases()
-	if os.Getenv("SPILLWAY_CRASH_MATRIX") == "" {
-		cases = everyNth(cases, 2*crashEffects+5)
-	}
+	cases := chosenCases(2*crashEffects + 5)
 	for name, open := range frontedClouds() {
 		t.Run(name, func(t *testing.T) {
 			parallel(cases, func(c crashCase) {

@@ -44,9 +44,18 @@ func (c crashCase) String() string {
 }
 
 func TestCrashMatrix(t *testing.T) {
+	cases := chosenCases(97)
+	begun := time.Now()
+	parallel(cases, func(c crashCase) { c.run(t) })
+	t.Logf("%d cases in %v", len(cases), time.Since(begun).Round(time.Second))
+}
+
+// chosenCases are every few-th case, or what the environment says: all, every
+// n-th, or one.
+func chosenCases(few int) []crashCase {
 	cases := crashCases()
 	if os.Getenv("SPILLWAY_CRASH_MATRIX") == "" {
-		cases = everyNth(cases, 97)
+		cases = everyNth(cases, few)
 	}
 	if n, err := strconv.Atoi(os.Getenv("SPILLWAY_CRASH_MATRIX")); err == nil && n > 1 {
 		cases = everyNth(cases, n)
@@ -54,9 +63,7 @@ func TestCrashMatrix(t *testing.T) {
 	if only := os.Getenv("SPILLWAY_CRASH_ONE"); only != "" {
 		cases = slices.DeleteFunc(cases, func(c crashCase) bool { return c.String() != only })
 	}
-	begun := time.Now()
-	parallel(cases, func(c crashCase) { c.run(t) })
-	t.Logf("%d cases in %v", len(cases), time.Since(begun).Round(time.Second))
+	return cases
 }
 
 // crashCases are both sides of every effect, under every fault and none, with

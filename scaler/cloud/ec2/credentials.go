@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -101,18 +102,15 @@ func (c *chain) profile(ctx context.Context, name string) (keys, error) {
 	return c.ofProfile(ctx, files, name, nil)
 }
 
+// ofProfile follows sources. path are the profiles on the way here: one that
+// comes back to itself means its own keys.
 func (c *chain) ofProfile(ctx context.Context, files profiles, name string, path []string) (keys, error) {
 	p, ok := files[name]
 	if !ok {
 		return keys{}, fmt.Errorf("profile %q: %w", name, errNoProfile)
 	}
-	for _, above := range path {
-		// A profile may name itself as source if it has keys too.
-		if above == name && (p["aws_access_key_id"] == "" || len(path) > 1) {
-			return keys{}, fmt.Errorf("profile %q is its own source", name)
-		}
-	}
-	if p["role_arn"] != "" && len(path) < maxSources && !endsAt(path, name) {
+	again := slices.Contains(path, name)
+	if p["role_arn"] != "" && !again {
 		return c.ofRole(ctx, files, name, p, path)
 	}
 	k := keys{
@@ -122,6 +120,9 @@ func (c *chain) ofProfile(ctx context.Context, files profiles, name string, path
 	if k.valid() {
 		return k, nil
 	}
+	if again {
+		return keys{}, fmt.Errorf("profile %q is its own source", name)
+	}
 	for _, key := range []string{"credential_process", "sso_session", "sso_start_url"} {
 		if p[key] != "" {
 			return keys{}, fmt.Errorf("profile %q has %s, which is not supported here: use keys, a role or the environment", name, key)
@@ -129,11 +130,6 @@ func (c *chain) ofProfile(ctx context.Context, files profiles, name string, path
 	}
 	return keys{}, fmt.Errorf("profile %q has no keys: %w", name, errNoProfile)
 }
-
-// maxSources bounds how many roles are assumed one with the other.
-const maxSources = 4
-
-func endsAt(path []string, name string) bool { return len(path) > 0 && path[len(path)-1] == name }
 
 func (c *chain) ofRole(ctx context.Context, files profiles, name string, p map[string]string, path []string) (keys, error) {
 	r := role{arn: p["role_arn"], externalID: p["external_id"], session: p["role_session_name"]}

@@ -141,6 +141,9 @@ func TestCredentialsThatAreNone(t *testing.T) {
 		{"another region", nil, func(o *ec2.Options) { o.Region = "eu-central-1" }, cloud.Auth},
 		{"a clock that is wrong", nil, func(o *ec2.Options) { o.Now = func() time.Time { return start.Add(-time.Hour) } }, cloud.Auth},
 		{"a profile there is not", nil, func(o *ec2.Options) { o.Profile = "none" }, cloud.Auth},
+		{"profiles that go round", func(w *world, env map[string]string) {
+			env["AWS_CONFIG_FILE"] = w.path
+		}, func(o *ec2.Options) { o.Profile = "a" }, cloud.Auth},
 		{"a role that refuses", nil, func(o *ec2.Options) { o.RoleARN, o.ExternalID = roleARN, "secret-id" }, cloud.Auth},
 		{"no keys anywhere", func(_ *world, env map[string]string) {
 			noKeys(env)

@@ -19,6 +19,7 @@ type world struct {
 	server *cloudfake.Server
 	wire   *cloudfake.EC2
 	driver *ec2.Driver
+	path   string // of a config file whose profiles are each other's source
 }
 
 // change what a test does to a world before it is opened.
@@ -43,6 +44,7 @@ func open(t *testing.T, c change) *world {
 	w.wire = w.server.EC2(c.wire)
 	env := w.wire.Env()
 	env["HOME"] = t.TempDir()
+	w.path = file(t, "config", "[profile a]\nrole_arn = x\nsource_profile = b\n[profile b]\nrole_arn = y\nsource_profile = a\n")
 	if c.env != nil {
 		c.env(w, env)
 	}
