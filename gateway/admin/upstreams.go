@@ -71,6 +71,7 @@ type server struct {
 	Why                string  `json:"why,omitempty"`
 	Backup             bool    `json:"backup"`
 	Inflight           int64   `json:"inflight"`
+	LatencyMS          float64 `json:"latency_ms,omitempty"` // by peak_ewma, nothing if it is not known
 	MaxConns           int     `json:"max_conns"`
 	Fails              int     `json:"fails"`
 	MaxFails           int     `json:"max_fails"`
@@ -157,6 +158,7 @@ func (s *Server) describe(p *upstream.Pool) detail {
 	now := s.views.now()
 	for i := range snap.Entries {
 		one := describeServer(&snap.Entries[i], now)
+		one.LatencyMS = p.Settings().Tuning.Latency(snap.Entries[i].Server, now).Seconds() * 1000
 		out.Overrides.of(&one, &snap.Entries[i].Spec)
 		out.Servers = append(out.Servers, one)
 	}

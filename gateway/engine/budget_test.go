@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"spillway/gateway/upstream"
 )
 
 // The budgets of the data plane. Those of time and memory are gated with
@@ -35,18 +37,36 @@ func childProxy(t *testing.T, loops int) (*child, *proxy) {
 }
 
 func TestRequestsAllocateNothing(t *testing.T) {
-	const conns = 16
 	for loops := 1; loops <= 2; loops++ {
 		c, p := childProxy(t, loops)
-		c.do("run %s %d %d", p.Addr, 200, conns) // warm up
-		runtime.GC()
-		before := mallocs()
-		c.do("run %s %d %d", p.Addr, allocRequests/conns, conns)
-		per := float64(mallocs()-before) / allocRequests
-		t.Logf("loops=%d: %.4f allocations a request", loops, per)
-		if per > allocPerThread {
-			t.Errorf("loops=%d: %.4f allocations a request, want 0", loops, per)
-		}
+		allocateNothing(t, c, p, loops)
+	}
+}
+
+// Nor do they where the picker is told of each answer.
+func TestObservedRequestsAllocateNothing(t *testing.T) {
+	if differs(t, "it has no such policy") {
+		return
+	}
+	was := runtime.GOMAXPROCS(2)
+	t.Cleanup(func() { runtime.GOMAXPROCS(was) })
+	c := startChild(t)
+	allocateNothing(t, c, startProxy(t, proxyConfig{Loops: 1, Pools: map[string]poolConfig{
+		"web": {Specs: specs(c.addr), Settings: upstream.Settings{Balance: "peak_ewma", Keepalive: 64}},
+	}}), 1)
+}
+
+func allocateNothing(t *testing.T, c *child, p *proxy, loops int) {
+	t.Helper()
+	const conns = 16
+	c.do("run %s %d %d", p.Addr, 200, conns) // warm up
+	runtime.GC()
+	before := mallocs()
+	c.do("run %s %d %d", p.Addr, allocRequests/conns, conns)
+	per := float64(mallocs()-before) / allocRequests
+	t.Logf("loops=%d: %.4f allocations a request", loops, per)
+	if per > allocPerThread {
+		t.Errorf("loops=%d: %.4f allocations a request, want 0", loops, per)
 	}
 }
 

@@ -51,6 +51,7 @@ func newWorld() *world {
 		l.BadRequests.Inc(431)
 		l.Responses.Inc(431)
 	}
+	w.pool.Load().Entries[0].Latency.Observe(int64(250*time.Millisecond), 0, upstream.DefaultDecay)
 	for _, u := range w.webs {
 		if u == nil {
 			continue
@@ -251,6 +252,14 @@ spillway_upsync_source{state="dump",upstream="web"} 0
 # HELP spillway_upsync_source 1 for where the current servers come from; state="dump" is a last-known-good file.
 # TYPE spillway_upsync_source gauge
 spillway_upsync_source{state="dump",upstream="web"} 1
+`)
+}
+
+func TestLatencyIsReported(t *testing.T) {
+	expect(t, register(t, newWorld().sources()), `
+# HELP spillway_upstream_server_latency_seconds Time to the head of an answer by which peak_ewma judges a server. No series: nothing is known.
+# TYPE spillway_upstream_server_latency_seconds gauge
+spillway_upstream_server_latency_seconds{server="10.0.0.1:80",upstream="web"} 0.25
 `)
 }
 

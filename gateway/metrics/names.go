@@ -49,6 +49,7 @@ const (
 	serverFails
 	serverHeld
 	serverShare
+	serverLatency
 	upstreamPanic
 	probes
 	ejections
@@ -131,6 +132,7 @@ func definitions() [metricCount]definition {
 
 		serverHeld:    {"spillway_upstream_server_held", gauge, "1 for what is held against a server (unproven, unhealthy, ejected), also while it is pardoned. No series: nothing.", of("upstream", "server", "reason")},
 		serverShare:   {"spillway_upstream_server_share", gauge, "Part of its weight that a server gets while it starts slowly. No series: all.", of("upstream", "server")},
+		serverLatency: {"spillway_upstream_server_latency_seconds", gauge, "Time to the head of an answer by which peak_ewma judges a server. No series: nothing is known.", of("upstream", "server")},
 		upstreamPanic: {"spillway_upstream_panic", gauge, "1 while so few servers are admitted that all of them get requests.", of("upstream")},
 		probes:        {"spillway_health_probes_total", counter, "Probes of servers, by outcome (good, bad).", of("upstream", "outcome")},
 		ejections:     {"spillway_outlier_ejections_total", counter, "Ejections of servers, by reason (unreachable, gateway_failures, server_errors, success_rate, latency).", of("upstream", "reason")},

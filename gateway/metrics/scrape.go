@@ -121,6 +121,9 @@ func (s scrape) servers(pools []*upstream.Pool, now int64) {
 				up = 0
 			}
 			s.held(p.Name, e)
+			if latency := p.Settings().Tuning.Latency(e.Server, now); latency > 0 {
+				s.value(serverLatency, latency.Seconds(), p.Name, e.Addr)
+			}
 			s.value(serverUp, up, p.Name, e.Addr)
 			s.value(serverInflight, float64(e.Inflight.Load()), p.Name, e.Addr)
 			s.value(serverWeight, float64(e.Spec.Weight), p.Name, e.Addr)

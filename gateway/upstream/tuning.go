@@ -1,6 +1,9 @@
 package upstream
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Tuning is what policies of balancing may be told; what is zero has the
 // policy's default. It is a comparable value.
@@ -26,3 +29,9 @@ const (
 	DefaultBias  = 1
 	DefaultBound = 1.25
 )
+
+// Latency is how long s takes to answer by what peak_ewma knows of it, 0 if
+// that is nothing.
+func (t Tuning) Latency(s *Server, now int64) time.Duration {
+	return time.Duration(s.Latency.At(now, cmp.Or(t.Decay, DefaultDecay)))
+}
