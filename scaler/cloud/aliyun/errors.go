@@ -7,7 +7,7 @@ import (
 	"spillway/scaler/cloud"
 )
 
-// sort is what an error code means to a caller.
+// meaning is what an error code is to a caller.
 type meaning struct {
 	code string // itself, and all that begin with it and a dot
 	kind cloud.Kind
