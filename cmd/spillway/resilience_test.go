@@ -20,7 +20,7 @@ import (
 // machine that runs this is shared.
 const (
 	usual    = 10 * time.Millisecond
-	late     = 250 * time.Millisecond
+	late     = 400 * time.Millisecond
 	recovery = 5 * time.Second
 )
 
@@ -204,7 +204,7 @@ func (g *guarded) survives(began time.Time) {
 		return nil
 	})
 	g.load.stop()
-	if part, n := g.load.lateSince(from); part > 0.01 {
+	if part, n := g.load.lateSince(from); part > 0.03 { // a server in ten that is still asked makes it 10 %
 		g.t.Errorf("%.1f %% of %d requests took more than %s", 100*part, n, late)
 	}
 	if n := len(g.load.failed); n > 0 {
@@ -248,7 +248,7 @@ func TestABackendBecomesSlowUnderLoad(t *testing.T) {
 	victim := startPaced(t)
 	g := startGuarded(t, victim.Listener.Addr().String())
 	began := time.Now()
-	victim.takes.Store(int64(40 * usual))
+	victim.takes.Store(int64(100 * usual))
 	g.survives(began)
 }
 
@@ -281,5 +281,38 @@ func TestABackendComesBack(t *testing.T) {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("/metrics has no %s", want)
 		}
+	}
+}
+
+// TestHealthIsObeyedOnReload: probes are switched on and off by HUP, without a
+// request that fails.
+func TestHealthIsObeyedOnReload(t *testing.T) {
+	sick := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/healthz" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		io.WriteString(w, "sick")
+	}))
+	t.Cleanup(sick.Close)
+	config := func(health string) string {
+		return fmt.Sprintf("upstreams:\n  web:\n    servers: [%s, %s]\n    health: %s\nroutes:\n  - upstream: web\nlog: {format: json}\n",
+			namedBackend(t, "well"), sick.Listener.Addr(), health)
+	}
+	off := config("{}")
+	on := strings.Replace(off, "{}", "{type: http, path: /healthz, interval: 50ms, fast_interval: 20ms, fall: 2}", 1)
+	s := serveConfig(t, off)
+	load := startSteady(t, "http://"+s.addr+"/")
+	s.served("", "/", "well", "sick")
+	for _, step := range []struct {
+		config string
+		by     []string
+	}{{on, []string{"well"}}, {off, []string{"well", "sick"}}, {on, []string{"well"}}} {
+		writeFile(t, s.file, step.config)
+		s.signal(syscall.SIGHUP)
+		s.served("", "/", step.by...)
+	}
+	load.stop()
+	if n := len(load.failed); n > 0 {
+		t.Errorf("%d of %d requests failed, first: %s", n, load.done.Load(), load.failed[0])
 	}
 }

@@ -22,8 +22,9 @@ func (l *loop) abandon(s *upstream.Server) {
 		}
 	})
 	for _, c := range waiting {
-		if ex := c.ex; ex != nil && ex.waitsFor(s) {
-			ex.attemptFailed(timeoutOf(ex.u.state))
+		// Blameless: that s is not asked again is up to whoever found out.
+		if ex := c.ex; ex != nil && ex.waitsFor(s) && ex.failed(timeoutOf(ex.u.state), true) {
+			ex.attempt()
 		}
 	}
 }
