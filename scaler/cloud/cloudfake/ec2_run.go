@@ -181,6 +181,9 @@ func (e *EC2) stopInstances(ctx context.Context, form url.Values) (any, error) {
 		if err != nil {
 			return err
 		}
+		if form, _ := e.launchOf(id); form.Get("InstanceMarketOptions.MarketType") == "spot" {
+			return &wireError{http.StatusBadRequest, "UnsupportedOperation", "You can't stop the Spot Instance '" + id + "' because it is associated with a one-time Spot Instance request."}
+		}
 		return s.Stop(ctx, id)
 	})
 }

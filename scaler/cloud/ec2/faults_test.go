@@ -105,6 +105,9 @@ func TestNoticesAreHeard(t *testing.T) {
 	if events, err := w.driver.Events(t.Context()); err != nil || len(events) != 0 {
 		t.Errorf("events before any: %v, %v", events, err)
 	}
+	if err := w.driver.Stop(t.Context(), made[0].ID); cloud.KindOf(err) != cloud.Invalid {
+		t.Errorf("Stop of a spot machine: %v, want invalid", err)
+	}
 	w.cloud.Reclaim(made[1].ID)
 	events, err := w.driver.Events(t.Context())
 	want := []cloud.Event{{ID: made[1].ID, Kind: "reclaim", At: w.clock.Now().Add(2 * time.Minute)}}
