@@ -41,9 +41,10 @@ func frontedClouds() map[string]func(testing.TB, *world) (cloud.Driver, error) {
 		},
 		"hetzner": func(t testing.TB, w *world) (cloud.Driver, error) {
 			url := cloudfake.New(t, w.cloud, cloudfake.Options{Now: w.clock.Now}).Hetzner()
-			return hetzner.New(hetzner.Options{
+			d, err := hetzner.New(hetzner.Options{
 				Endpoint: url, Token: cloudfake.HetznerToken, Image: "debian-13", Now: w.clock.Now, ListLag: quick().ListLag,
 			})
+			return rename(d, w.cloud), err
 		},
 	}
 }
