@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"spillway/scaler/cloud"
@@ -86,8 +85,12 @@ type keyring struct {
 	fetch source
 	now   func() time.Time
 
-	mu   sync.Mutex
+	turn chan struct{} // holds one value while somebody has held
 	held Credentials
+}
+
+func newRing(fetch source, now func() time.Time) *keyring {
+	return &keyring{fetch: fetch, now: now, turn: make(chan struct{}, 1)}
 }
 
 func newKeyring(o *Options) (*keyring, error) {
@@ -96,17 +99,20 @@ func newKeyring(o *Options) (*keyring, error) {
 		return nil, err
 	}
 	if o.Credentials.RoleARN != "" {
-		base := &keyring{fetch: fetch, now: o.Now}
-		fetch = assumed(o, base)
+		fetch = assumed(o, newRing(fetch, o.Now))
 	}
-	return &keyring{fetch: fetch, now: o.Now}, nil
+	return newRing(fetch, o.Now), nil
 }
 
 // get returns valid credentials. If new ones cannot be had, old ones are good
 // until they expire.
 func (k *keyring) get(ctx context.Context) (Credentials, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	select {
+	case k.turn <- struct{}{}:
+		defer func() { <-k.turn }()
+	case <-ctx.Done():
+		return Credentials{}, ctx.Err()
+	}
 	if k.valid(refreshAhead) {
 		return k.held, nil
 	}
@@ -136,8 +142,8 @@ func (k *keyring) doubt(used Credentials, e *cloud.Error) {
 	if e.Kind != cloud.Auth || e.What == "permission" {
 		return
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	k.turn <- struct{}{} // nobody has it for longer than fetchTime
+	defer func() { <-k.turn }()
 	if k.held == used {
 		k.held = Credentials{}
 	}

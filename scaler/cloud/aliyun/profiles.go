@@ -109,7 +109,7 @@ func (p profile) credentials(ctx context.Context, o *Options) (Credentials, erro
 		}
 		as := *o
 		as.Credentials.RoleARN, as.Credentials.ExternalID = p["role_arn"], p["external_id"]
-		base := &keyring{held: keys, now: o.Now}
+		base := newRing(func(context.Context) (Credentials, error) { return keys, nil }, o.Now)
 		return assumed(&as, base)(ctx)
 	}
 	return Credentials{}, fmt.Errorf("its type is none of access_key, sts, ecs_ram_role, ram_role_arn")
