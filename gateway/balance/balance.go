@@ -47,6 +47,9 @@ type Request struct {
 	// Tried are the servers this request has been sent to already, in order.
 	// They are not chosen again.
 	Tried []*upstream.Server
+	// Prefer is chosen, whatever the policy, if it may be and is a primary.
+	// Slow start does not keep from it those who know it. nil is none.
+	Prefer *upstream.Server
 
 	pick  uint64 // counts the picks of a picker
 	waits bool   // a server that starts slowly let this pick pass
@@ -196,6 +199,11 @@ func (p *picker) Pick(r *Request) *upstream.Entry {
 	}
 	p.picks++
 	r.pick = p.picks
+	if r.Prefer != nil {
+		if e := p.pickPreferred(r); e != nil {
+			return e
+		}
+	}
 	if e := p.pickAny(&p.primary, r); e != nil {
 		return e
 	}
@@ -229,6 +237,19 @@ func (p *picker) pickFrom(g *group, r *Request) *upstream.Entry {
 		}
 	}
 	return nil
+}
+
+// pickPreferred picks the server that is preferred, nil if it may not be.
+func (p *picker) pickPreferred(r *Request) *upstream.Entry {
+	c := p.find(r.Prefer)
+	if c == nil || c.entry.Spec.Backup {
+		return nil
+	}
+	r.spare = true
+	if !c.usable(r) || !c.entry.Picked(&c.entry.Spec, r.Now) {
+		return nil
+	}
+	return c.entry
 }
 
 // pickOnly picks the server of a pool that has but one: failures do not
