@@ -285,6 +285,16 @@ func TestEveryWriteIsAudited(t *testing.T) {
 	if _, err := c.Status(ctx); err != nil {
 		t.Fatal(err)
 	}
+	// The client hears of the end of a stream before the log does.
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		entries, err := c.Audit(ctx, 1)
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("the end of the stream is not in the log: %+v, %v", entries, err)
+		}
+		if len(entries) == 1 && entries[0].Status == 101 {
+			break
+		}
+	}
 	var got []string
 	for line := range strings.Lines(log.String()) {
 		var e AuditEntry
