@@ -68,7 +68,7 @@ func TestSuiteWithLocalMachines(t *testing.T) {
 			}
 			return cloudtest.Account{Driver: d}
 		},
-		Boot: 20 * time.Second, End: 20 * time.Second, Batch: 2, Many: 3,
+		Boot: time.Minute, End: time.Minute, Batch: 2, Many: 3,
 	})
 }
 
