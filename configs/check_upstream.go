@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 func (k *checker) upstream(name string, u *Upstream) {
@@ -15,7 +16,9 @@ func (k *checker) upstream(name string, u *Upstream) {
 	k.source(path, u)
 	k.unusedKeys(path, u)
 	k.health(path, u)
+	k.flap(path+".flap", &u.Flap)
 	k.balance(path, u)
+	k.sticky(path+".sticky", &u.Sticky)
 	if _, ok := u.Discovers(); ok && u.Dump != "" && !strings.Contains(u.Dump, "{name}") {
 		k.fail(path+".dump", strconv.Quote(u.Dump), "a path with {name}, since each discovered upstream has its own", "")
 	}
@@ -32,6 +35,17 @@ func (k *checker) balance(path string, u *Upstream) {
 	k.hashKey(path+".hash_key", u.HashKey)
 	if u.Subset > 0 {
 		k.fail(path+".subset", "subset with balance "+u.Balance, "subset with a policy that does not choose by hash_key", "")
+	}
+}
+
+func (k *checker) sticky(path string, s *Sticky) {
+	switch {
+	case s.Cookie == "" && (s.Key != "" || s.TTL != 0):
+		k.required(path+".cookie", "", "the name of a cookie")
+	case s.Cookie != "" && !isToken(s.Cookie):
+		k.fail(path+".cookie", strconv.Quote(s.Cookie), "the name of a cookie", "")
+	case s.TTL != 0 && s.TTL < time.Second:
+		k.fail(path+".ttl", s.TTL.String(), "0 or at least 1s", "")
 	}
 }
 

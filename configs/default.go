@@ -69,6 +69,7 @@ func DefaultUpstream(source string) Upstream {
 		Retry:            Retry{Tries: 3, On: []string{"error", "timeout"}},
 		MaxFails:         1,
 		FailTimeout:      10 * time.Second,
+		Flap:             defaultFlap(),
 		Health:           defaultHealth(),
 		SlowStart:        defaultSlowStart(),
 		Outlier:          defaultOutlier(),

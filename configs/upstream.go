@@ -75,6 +75,8 @@ type Upstream struct {
 	// gaps, so that each server is in as many subsets as the others; -1 makes
 	// one from the name of the computer, which does so by chance.
 	SubsetIndex int `yaml:"subset_index" min:"-1"`
+	// A cookie that keeps a client with its server.
+	Sticky Sticky `yaml:"sticky"`
 	// When a suspicious update (empty, or most servers gone at once) is
 	// believed: default asks Consul once more, upsync does as nginx-upsync
 	// (all but an empty list), strict obeys to the letter.
@@ -110,6 +112,17 @@ type Upstream struct {
 	// How long an answer may take before further requests keep off the shared
 	// connection to its server for 5s, so that nobody waits behind a slow one.
 	PipelineSlow time.Duration `yaml:"pipeline_slow" min:"1ms"`
+	// Time that tunnels (WebSocket, CONNECT) to a server go on after it went
+	// down, was drained or left the list; then they are closed. 0 lets them
+	// go on.
+	DrainTimeout time.Duration `yaml:"drain_timeout"`
+	// Time that a server serves on after its source stopped listing it, so that
+	// one that is registered anew in a moment is not taken out; additions count
+	// at once. One that was critical, in maintenance or down, or fails, goes at
+	// once. 0 takes all out at once.
+	RemoveDelay time.Duration `yaml:"remove_delay" max:"10m"`
+	// When a server that comes and goes is left out until it settles.
+	Flap Flap `yaml:"flap"`
 	// What is tried again on another server.
 	Retry Retry `yaml:"retry"`
 	// How servers are probed.
@@ -130,6 +143,18 @@ type Upstream struct {
 	// Time in which max_fails failures count, and for which the server is then
 	// left alone. Longer forgives later.
 	FailTimeout time.Duration `yaml:"fail_timeout" min:"1ms"`
+}
+
+// Sticky is a cookie that names the server of a client, by a hash. While that
+// server cannot be picked another one answers, and the client gets its cookie.
+type Sticky struct {
+	// Name of the cookie; empty gives none.
+	Cookie string `yaml:"cookie"`
+	// How long the client keeps it; 0 is until its session ends.
+	TTL time.Duration `yaml:"ttl"`
+	// Secret that is hashed with the address of the server, so that nobody
+	// chooses his server or learns an address. All gateways need the same.
+	Key Secret `yaml:"key"`
 }
 
 // Retry is the policy of trying a request on another server.

@@ -132,11 +132,13 @@ func poolSettings(u *configs.Upstream) *upstream.Settings {
 	return &upstream.Settings{
 		Balance: u.Balance, HashKey: u.HashKey, Prepare: balance.Prepare(u.Balance),
 		Tuning:         tuning(u),
+		Sticky:         upstream.Sticky{Cookie: u.Sticky.Cookie, TTL: u.Sticky.TTL, Key: string(u.Sticky.Key)},
 		ConnectTimeout: u.ConnectTimeout, SendTimeout: u.SendTimeout, ReadTimeout: u.ReadTimeout,
 		Keepalive: u.Keepalive, KeepaliveTimeout: u.KeepaliveTimeout, KeepaliveRequests: u.KeepaliveRequests,
 		Pipeline: u.Pipeline, PipelineSlow: u.PipelineSlow,
-		Retry: retryPolicy(&u.Retry),
-		Check: check(&u.Health), Outlier: outlier(&u.Outlier), PanicThreshold: u.PanicThreshold,
+		DrainTimeout: u.DrainTimeout,
+		Retry:        retryPolicy(&u.Retry),
+		Check:        check(&u.Health), Outlier: outlier(&u.Outlier), PanicThreshold: u.PanicThreshold,
 		SlowStart: upstream.SlowStart{
 			Window: u.SlowStart.Window, Aggression: u.SlowStart.Aggression, Min: u.SlowStart.Min, MaxOverload: u.SlowStart.MaxOverload,
 		},

@@ -38,6 +38,8 @@ func syncUpstream(name string, u *configs.Upstream, pool *upstream.Pool) upsync.
 		Service: u.Service, Tag: u.Tag, Datacenter: u.Datacenter, Path: u.File,
 		MaxFails: &maxFails, FailTimeout: u.FailTimeout,
 		Policy:           upsync.Policy{Trust: upsync.Trust(u.Trust), AllowEmpty: u.AllowEmpty},
+		Flap:             flap(&u.Flap),
+		RemoveDelay:      u.RemoveDelay,
 		Dump:             u.Dump,
 		StrongDependency: u.StrongDependency,
 		Pool:             pool,
@@ -49,6 +51,14 @@ func syncUpstream(name string, u *configs.Upstream, pool *upstream.Pool) upsync.
 		up.Servers = append(up.Servers, s.String())
 	}
 	return up
+}
+
+// flap is when servers that come and go are left out.
+func flap(f *configs.Flap) upsync.Flap {
+	if !f.Enabled {
+		return upsync.Flap{}
+	}
+	return upsync.Flap{Suppress: f.Suppress, Reuse: f.Reuse, HalfLife: f.HalfLife, MaxSuppress: f.MaxSuppress}
 }
 
 // syncInfo tells the admin server how an upstream follows its source.

@@ -261,7 +261,7 @@ func (u *upconn) turnOver(rest []byte) {
 		return
 	}
 	limit := u.lp.settings.KeepaliveRequests
-	if u.last || u.ended || u.srv.gone || limit > 0 && u.served >= limit {
+	if u.last || u.ended || u.srv.resting || limit > 0 && u.served >= limit {
 		u.close()
 		return
 	}

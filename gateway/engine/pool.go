@@ -21,6 +21,7 @@ type loopPool struct {
 	picker   balance.Picker
 	observer balance.Observer // the picker, nil if it does not want to know
 	hash     hashKey
+	sticky   *sticky // nil without a cookie
 	servers  map[*upstream.Server]*server
 
 	flow   signals.Flow
@@ -38,9 +39,11 @@ type server struct {
 	idle []*upconn
 	pipe *upconn // the shared connection, nil without one
 
-	noPipe  int64  // no request is piped before
-	gone    bool   // not in the snapshot any more: nothing is kept
-	answers uint64 // since the loop was last asked; if any, it stands on loopPool.served
+	noPipe  int64 // no request is piped before
+	resting bool  // down, or not in the snapshot any more: nothing is kept
+	tunnels []*upconn
+	evict   *eviction // of tunnels, nil before the first
+	answers uint64    // since the loop was last asked; if any, it stands on loopPool.served
 }
 
 func newLoopPool(l *loop, p *upstream.Pool) *loopPool {
@@ -62,6 +65,9 @@ func (lp *loopPool) update() {
 	}
 	lp.snap = snap
 	lp.picker.Update(snap)
+	if lp.sticky != nil {
+		lp.sticky.update(snap)
+	}
 	stays := make(map[*upstream.Server]*server, len(snap.Entries))
 	for i := range snap.Entries {
 		e := &snap.Entries[i]
@@ -70,14 +76,11 @@ func (lp *loopPool) update() {
 			s = newServer(e.Server)
 		}
 		stays[e.Server] = s
-		if e.Spec.Down {
-			s.closeIdle()
-		}
+		s.rest(lp.l, e.Spec.Down, lp.settings.DrainTimeout)
 	}
 	for srv, s := range lp.servers {
 		if stays[srv] == nil {
-			s.gone = true
-			s.closeIdle()
+			s.rest(lp.l, true, lp.settings.DrainTimeout)
 		}
 	}
 	lp.servers = stays
@@ -93,6 +96,9 @@ func (lp *loopPool) configure(s *upstream.Settings) {
 		lp.picker, lp.snap = picker, nil
 		lp.observer, _ = picker.(balance.Observer)
 	}
+	if lp.settings == nil || s.Sticky != lp.settings.Sticky {
+		lp.sticky, lp.snap = newSticky(s.Sticky), nil
+	}
 	lp.hash = parseHashKey(s.Balance, s.HashKey)
 	lp.settings = s
 }
@@ -101,8 +107,7 @@ func (lp *loopPool) configure(s *upstream.Settings) {
 func (lp *loopPool) drop() {
 	lp.left = true
 	for _, s := range lp.servers {
-		s.gone = true
-		s.closeIdle()
+		s.rest(lp.l, true, lp.settings.DrainTimeout)
 	}
 }
 

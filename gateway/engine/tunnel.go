@@ -21,6 +21,7 @@ func (ex *exchange) switchProtocols(u *upconn, head, rest []byte) {
 	l.m.TunnelsOpened.Inc()
 	l.m.TunnelsActive.Inc()
 	l.loop.Disarm(&u.Source)
+	u.srv.noteTunnel(u)
 	rw := http1.ResponseRewrite{Upgrade: r.Status == 101, Via: l.cfg.Via}
 	l.out = http1.AppendResponseHead(l.out, head, r, &rw)
 	if !c.send(l.out, rest) {

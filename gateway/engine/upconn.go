@@ -33,6 +33,7 @@ type upconn struct {
 	cut      bool // sending failed: only the answer is awaited
 	reused   bool // an exchange was served before
 	served   int
+	slot     int           // its place among the server's tunnels, from 1; 0 is none
 	keepUpTo time.Duration // what the server's Keep-Alive allows, 0 unknown
 }
 
@@ -170,7 +171,7 @@ func (u *upconn) release(keep bool) {
 		_, errno := recv(&u.Source, lp.l.in[:1])
 		keep, u.readable = errno == syscall.EAGAIN, false
 	}
-	if !keep || u.last || u.ended || u.cut || u.srv.gone || limit > 0 && u.served >= limit {
+	if !keep || u.last || u.ended || u.cut || u.srv.resting || limit > 0 && u.served >= limit {
 		u.close()
 		return
 	}
@@ -203,6 +204,9 @@ func (u *upconn) close() {
 	}
 	if u.pipe != nil && u.srv.pipe == u {
 		u.srv.pipe = nil
+	}
+	if u.slot != 0 {
+		u.srv.forgetTunnel(u)
 	}
 	u.lp.m.Closed.Inc()
 	u.ex = nil

@@ -218,6 +218,8 @@ type Settings struct {
 	Balance string
 	Tuning  Tuning
 	HashKey string
+	// Sticky keeps clients with their servers, whatever the policy.
+	Sticky Sticky
 	// Prepare, if set, runs once for each snapshot on the goroutine that
 	// applies it, before the loops see the snapshot.
 	Prepare func(*Snapshot) any `json:"-"`
@@ -242,6 +244,10 @@ type Settings struct {
 	// PipelineSlow is how long an answer may take before requests keep off the
 	// shared connection to its server for a while; 0 is 20 ms.
 	PipelineSlow time.Duration
+
+	// DrainTimeout is how long tunnels to a server that is down or left may
+	// go on; 0 is no bound.
+	DrainTimeout time.Duration
 
 	// Retry says what is tried again on another server.
 	Retry Retry
