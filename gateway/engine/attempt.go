@@ -61,7 +61,7 @@ func (f failure) outcome() upstream.Outcome {
 func (ex *exchange) attempt() {
 	l, lp := ex.l, ex.lp
 	for {
-		l.pick = balance.Request{Now: l.loop.Now(), Key: ex.key, Tried: ex.tried}
+		l.pick = balance.Request{Now: l.loop.Now(), Key: ex.key, Tried: ex.tried, Prefer: ex.prefers}
 		e := lp.picker.Pick(&l.pick)
 		if e == nil {
 			ex.noServer()

@@ -74,8 +74,9 @@ type exchange struct {
 
 	// Attempts.
 	tried    []*upstream.Server
-	alone    bool  // not on a shared connection any more
-	retryEnd int64 // no further attempt starts after it, 0 is no bound
+	prefers  *upstream.Server // the client's cookie names it
+	alone    bool             // not on a shared connection any more
+	retryEnd int64            // no further attempt starts after it, 0 is no bound
 	// lastFailure is how the last attempt went wrong, if one did.
 	lastFailure failure
 
@@ -127,6 +128,7 @@ func (l *loop) startExchange(c *client, head, rest []byte) {
 	}
 	ex.connect = r.Method == http1.MethodConnect
 	ex.key = lp.hash.appendKey(ex.key[:0], c, r, head)
+	ex.prefers = lp.sticky.server(r, head)
 	ex.buildRequest(head, len(rest))
 	n, bad := ex.takeBody(rest)
 	c.keep(rest[n:])

@@ -172,6 +172,9 @@ func (ex *exchange) beginAnswer(u *upconn, head []byte) {
 		rw.Framing = http1.LengthBody // say that it is empty
 	}
 	l.out = http1.AppendResponseHead(l.out, head, r, &rw)
+	if s := ex.lp.sticky; s != nil {
+		l.out = s.appendCookie(l.out, ex.entry.Server, ex.prefers)
+	}
 }
 
 // framing is how the body is delimited for the client: as the server did it

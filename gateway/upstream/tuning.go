@@ -30,6 +30,17 @@ const (
 	DefaultBound = 1.25
 )
 
+// Sticky is a cookie that the gateway gives to clients to name their server.
+// The zero value gives none.
+type Sticky struct {
+	Cookie string
+	// TTL is how long the client keeps it, 0 is as long as its session.
+	TTL time.Duration
+	// Key is hashed with the server's address; gateways that share clients
+	// share it.
+	Key string `json:"-"`
+}
+
 // Latency is how long s takes to answer by what peak_ewma knows of it, 0 if
 // that is nothing.
 func (t Tuning) Latency(s *Server, now int64) time.Duration {
