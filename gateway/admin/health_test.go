@@ -17,13 +17,15 @@ func TestHealthIsExplained(t *testing.T) {
 		share      float64
 	}{
 		"new": {
-			upstream.Unproven, upstream.Health{Probe: "connection refused"},
+			upstream.Unproven,
+			upstream.Health{Probe: "connection refused"},
 			"unproven", "new, waits for its first good probe; probe: connection refused", 1,
 		},
 		"sick":    {upstream.Unhealthy, upstream.Health{Probe: "status 500"}, "unhealthy", "probe: status 500", 1},
 		"ejected": {upstream.Ejected, upstream.Health{Ejection: "too slow", Until: at}, "ejected", "too slow, until 2025-01-02T03:04:05Z", 1},
 		"both": {
-			upstream.Unhealthy | upstream.Ejected, upstream.Health{Probe: "connection refused", Ejection: "no connection"},
+			upstream.Unhealthy | upstream.Ejected,
+			upstream.Health{Probe: "connection refused", Ejection: "no connection"},
 			"unhealthy+ejected", "probe: connection refused; no connection, until probes succeed", 1,
 		},
 		"pardoned": {upstream.Unhealthy | upstream.Pardoned, upstream.Health{Probe: "status 500"}, "up", "", 1},
