@@ -63,11 +63,14 @@ func (m *member) finished(specs []upstream.Spec) []upstream.Spec {
 }
 
 // watched follows how servers come and go from one set to the next; mu is
-// held.
-func (m *member) watched(was []upstream.Spec) {
+// held. Those that were released do not linger: they did already.
+func (m *member) watched(was []upstream.Spec, o Outcome) {
 	now := m.s.opts.Now()
 	if m.up.Flap.On() {
 		m.up.Flap.Count(m.ops.flaps, was, m.serving, now)
+	}
+	if o == Released {
+		was = m.serving
 	}
 	m.ops.leaving = m.ops.leaving.Next(was, m.serving, m.failing(), m.up.RemoveDelay, now)
 }

@@ -157,7 +157,7 @@ func (m *member) settle(v Verdict, obs consul.Observation) {
 	if len(was) > 0 && !slices.EqualFunc(was, m.serving, upstream.Spec.Same) {
 		m.ops.before = was
 	}
-	m.watched(was)
+	m.watched(was, v.Outcome)
 	m.doubtful.Store(v.Outcome == Refused || len(v.Held) > 0)
 	ch := m.publish()
 	d := decided(ch, Decision{
