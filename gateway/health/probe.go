@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -148,23 +149,31 @@ func probeHTTP(ctx context.Context, c *upstream.Check, addr string) (string, err
 
 // request is what an HTTP probe sends.
 func request(c *upstream.Check, addr string) (*http.Request, error) {
-	host := c.Host
-	if host == "" {
-		host = addr
-		if strings.HasPrefix(addr, "unix:") {
-			host = "localhost"
-		}
-	}
-	req, err := http.NewRequest(c.Method, "http://"+host+c.Path, http.NoBody)
+	req, err := http.NewRequest(c.Method, "http://localhost"+c.Path, http.NoBody)
 	if err != nil {
 		return nil, err
 	}
+	req.Host = hostOf(c, addr)
 	req.Header.Set("User-Agent", "spillway-health")
 	for name, value := range c.Headers {
 		req.Header.Set(name, value)
 	}
 	req.Close = true
 	return req, nil
+}
+
+// hostOf is the Host of a probe's request.
+func hostOf(c *upstream.Check, addr string) string {
+	switch {
+	case c.Host != "":
+		return c.Host
+	case strings.HasPrefix(addr, "unix:"):
+		return "localhost"
+	}
+	if at, err := netip.ParseAddrPort(addr); err == nil && at.Addr().Zone() != "" { // means nothing to the server
+		return netip.AddrPortFrom(at.Addr().WithZone(""), at.Port()).String()
+	}
+	return addr
 }
 
 // readAnswer reads the final answer.

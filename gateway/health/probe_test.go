@@ -76,6 +76,22 @@ func TestProbeHTTP(t *testing.T) {
 	}
 }
 
+func TestHostOfAProbe(t *testing.T) {
+	for _, c := range [][3]string{
+		{"10.0.0.1:80", "", "10.0.0.1:80"},
+		{"[::1]:80", "", "[::1]:80"},
+		{"[fe80::1%eth0]:80", "", "[fe80::1]:80"},
+		{"unix:/run/app.sock", "", "localhost"},
+		{"[fe80::1%eth0]:80", "app.test", "app.test"},
+	} {
+		check := httpCheck()
+		check.Host = c[1]
+		if req, err := request(&check, c[0]); err != nil || req.Host != c[2] {
+			t.Errorf("%s: %v, %v", c[0], req, err)
+		}
+	}
+}
+
 // listener serves each connection by f.
 func listener(t *testing.T, network, address string, f func(net.Conn)) string {
 	t.Helper()
