@@ -131,13 +131,14 @@ func (o *openstack) unplace(r *cloud.CreateRequest) (made []cloud.Machine) {
 // list knows servers of a reservation at once and others once the cloud behind
 // lists them.
 func (o *openstack) list(w http.ResponseWriter, r *http.Request) error {
-	machines, err := o.d.List(r.Context(), nil)
+	query := r.URL.Query()
+	reservation := query.Get("reservation_id")
+	machines, err := o.d.List(r.Context(), o.tagsOf(reservation))
 	if err != nil {
 		return err
 	}
-	query := r.URL.Query()
-	if id := query.Get("reservation_id"); id != "" {
-		machines = o.reserved(id, machines)
+	if reservation != "" {
+		machines = o.reserved(reservation, machines)
 	} else {
 		machines = append(machines, o.withoutHost()...)
 	}
@@ -150,6 +151,17 @@ func (o *openstack) list(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return o.pageOf(w, r, "servers", all)
+}
+
+// tagsOf are the tags that the machines of a reservation bear, so that not all
+// need be listed for it; nil for none.
+func (o *openstack) tagsOf(reservation string) map[string]string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if made := o.built[reservation]; len(made) > 0 {
+		return made[0].Tags
+	}
+	return nil
 }
 
 func (o *openstack) withoutHost() []cloud.Machine {
