@@ -43,7 +43,8 @@ func TestRequestsAllocateNothing(t *testing.T) {
 	}
 }
 
-// Nor do they where the picker is told of each answer.
+// Nor do they where the picker is told of each answer, and each answer names
+// its server in a cookie.
 func TestObservedRequestsAllocateNothing(t *testing.T) {
 	if differs(t, "it has no such policy") {
 		return
@@ -52,7 +53,9 @@ func TestObservedRequestsAllocateNothing(t *testing.T) {
 	t.Cleanup(func() { runtime.GOMAXPROCS(was) })
 	c := startChild(t)
 	allocateNothing(t, c, startProxy(t, proxyConfig{Loops: 1, Pools: map[string]poolConfig{
-		"web": {Specs: specs(c.addr), Settings: upstream.Settings{Balance: "peak_ewma", Keepalive: 64}},
+		"web": {Specs: specs(c.addr), Settings: upstream.Settings{
+			Balance: "peak_ewma", Keepalive: 64, Sticky: upstream.Sticky{Cookie: "srv", Key: "secret"},
+		}},
 	}}), 1)
 }
 
