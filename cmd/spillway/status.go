@@ -56,6 +56,12 @@ func (s *server) syncStatus() []metrics.SyncStatus {
 		m := metrics.SyncStatus{
 			Upstream: st.Name, State: sourceState(&st), Index: st.Index, LastSuccess: st.Verified,
 			Errors: st.Errors, Decisions: map[string]uint64{}, Rejected: st.Rejected,
+			Overrides: len(st.Overrides.Servers), Frozen: st.Overrides.Frozen != nil,
+		}
+		for _, p := range st.Flaps {
+			if p.Suppressed {
+				m.Flapping++
+			}
 		}
 		for outcome, n := range st.Decisions {
 			m.Decisions[string(outcome)] = n

@@ -68,6 +68,11 @@ type SyncStatus struct {
 	Errors, Decisions map[string]uint64
 	// Rejected counts entries of lists that were not used, or not wholly.
 	Rejected uint64
+	// Overrides is how many orders of operators about servers hold, Frozen
+	// whether one keeps the set as it is, Flapping how many servers are left
+	// out because they come and go.
+	Overrides, Flapping int
+	Frozen              bool
 }
 
 // ConfigStatus is the outcome of the last reading of the configuration.

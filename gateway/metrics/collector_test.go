@@ -32,7 +32,7 @@ func newWorld() *world {
 		pool:  upstream.NewPool("web", &upstream.Settings{}),
 		sync: SyncStatus{
 			Upstream: "web", State: "consul", Index: 42, LastSuccess: time.Unix(1700000000, 500e6), Convergence: &Histogram{}, Apply: &Histogram{},
-			Errors: map[string]uint64{"timeout": 3}, Decisions: map[string]uint64{"applied": 9}, Rejected: 2,
+			Errors: map[string]uint64{"timeout": 3}, Decisions: map[string]uint64{"applied": 9}, Rejected: 2, Overrides: 3, Flapping: 1, Frozen: true,
 		},
 	}
 	w.pool.Apply([]upstream.Spec{
@@ -242,6 +242,15 @@ spillway_upsync_decisions_total{upstream="web",verdict="applied"} 9
 # HELP spillway_upsync_rejected_total Entries of server lists that were not used, or not wholly.
 # TYPE spillway_upsync_rejected_total counter
 spillway_upsync_rejected_total{upstream="web"} 2
+# HELP spillway_upsync_overrides Orders of operators about servers that hold.
+# TYPE spillway_upsync_overrides gauge
+spillway_upsync_overrides{upstream="web"} 3
+# HELP spillway_upsync_frozen 1 while an operator keeps the set of servers as it is.
+# TYPE spillway_upsync_frozen gauge
+spillway_upsync_frozen{upstream="web"} 1
+# HELP spillway_upsync_flapping Servers left out because they come and go.
+# TYPE spillway_upsync_flapping gauge
+spillway_upsync_flapping{upstream="web"} 1
 # HELP spillway_upsync_source 1 for where the current servers come from; state="dump" is a last-known-good file.
 # TYPE spillway_upsync_source gauge
 spillway_upsync_source{state="consul",upstream="web"} 1

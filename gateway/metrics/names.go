@@ -61,6 +61,9 @@ const (
 	syncErrors
 	syncDecisions
 	syncRejected
+	syncOverrides
+	syncFrozen
+	syncFlapping
 	syncSource
 
 	configReloadOK
@@ -144,6 +147,9 @@ func definitions() [metricCount]definition {
 		syncErrors:      {"spillway_upsync_errors_total", counter, "Failed reads of the source, by reason.", of("upstream", "reason")},
 		syncDecisions:   {"spillway_upsync_decisions_total", counter, "Server lists judged, by verdict.", of("upstream", "verdict")},
 		syncRejected:    {"spillway_upsync_rejected_total", counter, "Entries of server lists that were not used, or not wholly.", of("upstream")},
+		syncOverrides:   {"spillway_upsync_overrides", gauge, "Orders of operators about servers that hold.", of("upstream")},
+		syncFrozen:      {"spillway_upsync_frozen", gauge, "1 while an operator keeps the set of servers as it is.", of("upstream")},
+		syncFlapping:    {"spillway_upsync_flapping", gauge, "Servers left out because they come and go.", of("upstream")},
 		syncSource:      {"spillway_upsync_source", gauge, "1 for where the current servers come from; state=\"dump\" is a last-known-good file.", of("upstream", "state")},
 
 		configReloadOK:   {"spillway_config_last_reload_successful", gauge, "1 if the configuration was accepted when it was last read.", nil},

@@ -182,6 +182,13 @@ func (s scrape) sync(st *SyncStatus) {
 		s.count(syncDecisions, n, st.Upstream, verdict)
 	}
 	s.count(syncRejected, st.Rejected, st.Upstream)
+	s.value(syncOverrides, float64(st.Overrides), st.Upstream)
+	s.value(syncFlapping, float64(st.Flapping), st.Upstream)
+	frozen := 0.0
+	if st.Frozen {
+		frozen = 1
+	}
+	s.value(syncFrozen, frozen, st.Upstream)
 	s.value(syncSource, 1, st.Upstream, st.State)
 	if st.State != stateDump {
 		s.value(syncSource, 0, st.Upstream, stateDump)
