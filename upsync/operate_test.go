@@ -218,8 +218,12 @@ func TestOrdersAtOnce(t *testing.T) {
 			defer func() { done <- true }()
 			for range 25 {
 				for _, o := range []Order{
-					{Action: Drain, Server: one}, {Action: Freeze}, {Action: Reweigh, Server: two, Weight: 1 + i},
-					{Action: Unfreeze}, {Action: Ready, Server: one}, {Action: Ready, Server: two},
+					{Action: Drain, Server: one},
+					{Action: Freeze},
+					{Action: Reweigh, Server: two, Weight: 1 + i},
+					{Action: Unfreeze},
+					{Action: Ready, Server: one},
+					{Action: Ready, Server: two},
 				} {
 					if _, err := r.sync.Operate("web", o); err != nil {
 						t.Error(err)
