@@ -13,7 +13,6 @@ func scalerVerbs() []verb {
 		{"validate", "--config FILE", "check a configuration", (*terminal).scalerValidate},
 		{"down", "--config FILE --yes", "end the cluster: drain and give back everything", (*terminal).scalerDown},
 		{"replay", "--trace FILE --config FILE", "what a policy would have done with recorded traffic", (*terminal).scalerReplay},
-		{"replay", "--trace FILE --config FILE", "what a policy would have done with recorded traffic", (*terminal).scalerReplay},
 		{"hostinit", "render --config FILE --profile NAME", "show the user-data of new machines", (*terminal).scalerHostinit},
 	}
 }

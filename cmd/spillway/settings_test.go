@@ -32,7 +32,9 @@ func elsewhere(path string) bool {
 func TestEveryOptionHasAnEffect(t *testing.T) {
 	build := func() *configs.Config {
 		cfg := configs.Default()
-		cfg.Upstreams["web"] = configs.DefaultUpstream(configs.SourceConsulKV)
+		web := configs.DefaultUpstream(configs.SourceConsulKV)
+		web.Flap.Enabled = true // or its other keys have nothing to change
+		cfg.Upstreams["web"] = web
 		cfg.Routes = []configs.Route{{Upstream: "web"}}
 		return cfg
 	}
