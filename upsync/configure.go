@@ -99,7 +99,16 @@ func (m *member) setPolicy(up Upstream) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.up.Policy, m.up.MaxFails, m.up.FailTimeout = up.Policy, up.MaxFails, up.FailTimeout
+	if m.up.Flap == up.Flap && m.up.RemoveDelay == up.RemoveDelay {
+		return
+	}
 	m.up.Flap, m.up.RemoveDelay = up.Flap, up.RemoveDelay
+	if up.RemoveDelay <= 0 {
+		m.ops.leaving = nil
+	}
+	if m.source != SourceNone {
+		m.republish(Applied, "flap or remove_delay is another")
+	}
 }
 
 // dropOthers ends upstreams and patterns that are not in ups as they were; mu

@@ -233,3 +233,56 @@ func TestAServerThatIsRegisteredAnewInAMomentStays(t *testing.T) {
 		t.Errorf("one that was down stayed for %v", took)
 	}
 }
+
+func TestAReloadWithoutDampingLetsServersIn(t *testing.T) {
+	pool := upstream.NewPool("web", &upstream.Settings{})
+	cfg := kvUp("web", "upstreams/web/")
+	cfg.Pool, cfg.Flap = pool, Flap{Suppress: 1, Reuse: 0.5, HalfLife: time.Hour, MaxSuppress: time.Hour}
+	reg, srv := newRegistry(t)
+	r := &rig{t: t, reg: reg, srv: srv, set: &upstream.Set{}}
+	r.put("upstreams/web/"+one, "upstreams/web/"+two)
+	r.start(nil, cfg)
+	r.serves("web", one, two)
+	r.reg.DeleteKV("upstreams/web/" + two)
+	r.serves("web", one)
+	r.put("upstreams/web/" + two)
+	r.serves("web", one, two)
+	if !r.entry("web", two).Spec.Down {
+		t.Fatal("not left out")
+	}
+	cfg.Flap = Flap{}
+	if err := r.sync.Configure([]Upstream{cfg}); err != nil {
+		t.Fatal(err)
+	}
+	if e := r.entry("web", two); e.Spec.Down {
+		t.Errorf("%+v", e.Spec)
+	}
+}
+
+// Overrides are a function of what was said: order and repetition do not
+// matter, what nobody spoke of stays, and what ends leaves no trace.
+func TestOverridesAreAFunctionOfWhatWasSaid(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		specs := []upstream.Spec{up("10.0.0.1:80"), down("10.0.0.2:80", "critical"), up("10.0.0.3:80")}
+		var said Overrides
+		for range rapid.IntRange(0, 8).Draw(t, "orders") {
+			until := noon.Add(time.Duration(rapid.IntRange(1, 100).Draw(t, "seconds")) * time.Second)
+			said = said.With(Override{
+				Server: specs[rapid.IntRange(0, 1).Draw(t, "server")].Addr, Weight: rapid.IntRange(1, 9).Draw(t, "weight"),
+				Action: rapid.SampledFrom([]Action{Drain, Maint, Ready, Reweigh}).Draw(t, "action"), Word: Word{By: "x", Until: until},
+			})
+		}
+		once := said.Apply(specs)
+		if twice := said.Apply(once); fmt.Sprint(twice) != fmt.Sprint(once) || once[2] != specs[2] || specs[1].DownWhy != "critical" {
+			t.Fatalf("%v, then %v", once, twice)
+		}
+		left, _ := said.At(said.Next())
+		if len(said.Servers) > 0 && len(left.Servers) >= len(said.Servers) {
+			t.Fatalf("nothing ended at %v: %v", said.Next(), said)
+		}
+		none, over := said.At(noon.Add(101 * time.Second))
+		if got := none.Apply(specs); !none.Empty() || len(over) != len(said.Servers) || fmt.Sprint(got) != fmt.Sprint(specs) {
+			t.Fatalf("%v after the end: %v", none, got)
+		}
+	})
+}

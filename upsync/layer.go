@@ -167,7 +167,11 @@ func (m *member) expire() bool {
 	if len(gone) > 0 && len(over) == 0 {
 		why = fmt.Sprintf("gone for %v: %s", m.up.RemoveDelay, strings.Join(gone, ", "))
 	}
-	m.republish(Expired, why)
+	if len(over)+len(gone) > 0 || m.up.Flap.On() {
+		m.republish(Expired, why)
+	} else {
+		m.arm() // the timer was early
+	}
 	if thaw {
 		m.thaw("the freeze ended")
 	}
