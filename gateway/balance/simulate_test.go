@@ -91,11 +91,6 @@ func (s *simulation) update() {
 	}
 }
 
-func (s *simulation) apply(specs ...upstream.Spec) {
-	s.pool.Apply(specs, upstream.Meta{})
-	s.update()
-}
-
 // run lets requests arrive for d, and counts them from then on.
 func (s *simulation) run(d time.Duration) {
 	clear(s.count)
