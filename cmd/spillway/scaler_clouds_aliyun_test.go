@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,16 +65,16 @@ func TestAliyunProviderWithoutRegion(t *testing.T) {
 func TestAliyunMachinesAreRenewedWhileAScalerRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		looks := 0
-		d := looker(func() { looks++ })
+		var looks atomic.Int32
+		d := looker(func() { looks.Add(1) })
 		done := make(chan struct{})
 		go func() {
 			renewAliyun(ctx, d, "ali", "prod")
 			close(done)
 		}()
 		time.Sleep(2*time.Hour + time.Minute) //arch:allow sleep: the clock of synctest
-		if looks != 5 {
-			t.Errorf("looked %d times in two hours, want at once and every half hour", looks)
+		if n := looks.Load(); n != 5 {
+			t.Errorf("looked %d times in two hours, want at once and every half hour", n)
 		}
 		cancel()
 		<-done

@@ -110,7 +110,7 @@ func (f *office) stagesOf(id string) (names []string) {
 func (f *office) order(token, zone string, n int, lease time.Duration) []cloud.Machine {
 	f.t.Helper()
 	p, err := hostinit.Resolve(map[string]hostinit.Layer{
-		"base": {DNS: []string{"192.0.2.53"}, Deadlines: map[string]float64{machine.Docker: 30, machine.PhoneHome: 1}},
+		"base": {DNS: []string{"192.0.2.53"}, Deadlines: map[string]float64{machine.Docker: 30, machine.PhoneHome: 5}},
 		"web":  {Base: "base"},
 	}, "web")
 	if err != nil {
@@ -325,7 +325,7 @@ func TestAMachineThatNobodyAdmitsEndsItself(t *testing.T) {
 func TestTheLeaseEndsOnlyWhatNobodyUses(t *testing.T) {
 	t.Parallel()
 	f := newOffice(t, options(newRoot(t)))
-	ms := f.order("leased", "a", 2, 1500*time.Millisecond)
+	ms := f.order("leased", "a", 2, 5*time.Second)
 	idle, used := ms[0], ms[1]
 	for _, m := range ms {
 		await(t, "settle", func() error { return errUnless(slices.Contains(f.stagesOf(m.ID), machine.Settled)) })
